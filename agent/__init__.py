@@ -1,0 +1,1 @@
+"""Is it this one, and why? Rerankers, confidence, the LangGraph graph, model serving, conversation."""

@@ -1,0 +1,1 @@
+"""How did the models learn it? Data builders, training, calibration, export."""
