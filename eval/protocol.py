@@ -1,0 +1,195 @@
+"""What is asked, what counts as right, and among which tiles: the query set, the truth and the two protocols.
+
+``full`` ranks every tile of the gallery. ``nearest100`` ranks only the 100 tiles nearest the *true* place, as the
+released CrossText2Loc code does (arXiv 2412.17007); it exists to reprint such numbers and carries a warning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.errors import SightlineError
+from retriever.geo import distance_m
+from retriever.types import Lang, Query
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+PROTOCOLS = ("full", "nearest100")
+PRIOR_TILES = 100
+PRIOR_WARNING = (
+    "protocol nearest100 shows each query only the 100 tiles nearest its TRUE place: random scores get 1 % recall@1 "
+    "there whatever the gallery's size; never compare these numbers with full-gallery ones"
+)
+
+
+class EvaluationError(SightlineError):
+    """Queries, scores or rankings that cannot be evaluated honestly."""
+
+
+class Places(Protocol):
+    """The part of a gallery that the truth is made from."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def ids(self) -> Sequence[str]: ...
+    @property
+    def lat(self) -> Floats: ...
+    @property
+    def lon(self) -> Floats: ...
+    @property
+    def bounds(self) -> Floats: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocatedQuery:
+    """A description and the point that it truly describes."""
+
+    query: Query
+    lat: float
+    lon: float
+    named: bool
+    """Whether the text names any place, street or sign."""
+    source: str
+    """Who wrote it: ``hand``, ``generated`` ..."""
+    location: str | None = None
+    """Queries of one location are resampled together; None: those with the same true tile."""
+    heading_deg: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What is right for each query, among the tiles that its protocol shows.
+
+    ``pool`` int64 [Q, M] are rows of the gallery; everything else is aligned with it: ``distance`` float64 [Q, M]
+    metres from the true point to the tile's centre, ``holds`` bool [Q, M] whether the tile contains the point,
+    ``target`` int64 [Q] the column of the tile with the nearest centre.
+    """
+
+    protocol: str
+    pool: Ints
+    distance: Floats
+    holds: Bools
+    target: Ints
+    clusters: tuple[str, ...]
+    """Location of each query, for resampling."""
+
+    def restrict(self, scores: Floats) -> Floats:
+        """Gallery scores [Q, N] cut to the tiles shown, [Q, M]."""
+        return np.take_along_axis(scores, self.pool, axis=1)
+
+
+def read_queries(path: Path) -> list[LocatedQuery]:
+    """The queries of a JSONL file; one ``EvaluationError`` naming the line for anything malformed or repeated."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"cannot read queries from {path}: {error}") from error
+    found: list[LocatedQuery] = []
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            item = _located(json.loads(line))
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvaluationError(f"{path}:{number}: not a query ({_reason(error)}); correct it") from error
+        if item.query.id in seen:
+            raise EvaluationError(f"{path}:{number}: query id {item.query.id!r} appears twice; make ids unique")
+        seen.add(item.query.id)
+        found.append(item)
+    if not found:
+        raise EvaluationError(f"{path} holds no queries")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    return f"field {error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _located(row: Mapping[str, Any]) -> LocatedQuery:
+    lat, lon = float(row["lat"]), float(row["lon"])
+    if not (-90 <= lat <= 90 and -180 <= lon <= 180):
+        raise ValueError(f"lat {lat}, lon {lon} is not on Earth")
+    if row["lang"] not in get_args(Lang):
+        raise ValueError(f"lang {row['lang']!r} is none of {', '.join(get_args(Lang))}")
+    if not isinstance(row["named"], bool):
+        raise TypeError("named must be true or false")
+    text = str(row["text"]).strip()
+    if not text:
+        raise ValueError("text is empty")
+    heading = row.get("heading_deg")
+    return LocatedQuery(
+        query=Query(id=str(row["id"]), text=text, lang=row["lang"]),
+        lat=lat,
+        lon=lon,
+        named=row["named"],
+        source=str(row.get("source") or row.get("author") or "unknown"),
+        location=row.get("location"),
+        heading_deg=None if heading is None else float(heading),
+    )
+
+
+def truth(gallery: Places, queries: Sequence[LocatedQuery], protocol: str = "full") -> Truth:
+    """What is right for ``queries`` in ``gallery``.
+
+    Raises ``EvaluationError`` for an unknown protocol, no queries, or a query whose point lies on no tile: such a
+    query has no right answer and would count as a miss for every method alike.
+    """
+    if protocol not in PROTOCOLS:
+        raise EvaluationError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
+    if not queries:
+        raise EvaluationError("there are no queries to evaluate")
+    lat = np.array([q.lat for q in queries])
+    lon = np.array([q.lon for q in queries])
+    distance = np.stack([distance_m(a, b, gallery.lat, gallery.lon) for a, b in zip(lat, lon, strict=True)])
+    holds = _holds(gallery.bounds, lat, lon)
+    target = distance.argmin(axis=1)
+    _refuse_outside(gallery, queries, distance, holds, target)
+    clusters = tuple(q.location or f"{gallery.id}:{gallery.ids[t]}" for q, t in zip(queries, target, strict=True))
+    pool = _pool(distance, target, protocol)
+    return Truth(
+        protocol=protocol,
+        pool=pool,
+        distance=np.take_along_axis(distance, pool, axis=1),
+        holds=np.take_along_axis(holds, pool, axis=1),
+        target=(pool == target[:, None]).argmax(axis=1),
+        clusters=clusters,
+    )
+
+
+def _holds(bounds: Floats, lat: Floats, lon: Floats) -> Bools:
+    west, south, east, north = bounds.T
+    a, b = lat[:, None], lon[:, None]
+    inside: Bools = (west <= b) & (b <= east) & (south <= a) & (a <= north)
+    return inside
+
+
+def _refuse_outside(
+    gallery: Places, queries: Sequence[LocatedQuery], distance: Floats, holds: Bools, target: Ints
+) -> None:
+    rows = np.arange(len(queries))
+    outside = np.flatnonzero(~holds[rows, target])
+    if outside.size:
+        first = int(outside[0])
+        raise EvaluationError(
+            f"query {queries[first].query.id!r} ({outside.size} in all) lies on no tile of gallery {gallery.id}: the "
+            f"nearest centre is {distance[first, target[first]]:,.0f} m away; use the gallery of that area"
+        )
+
+
+def _pool(distance: Floats, target: Ints, protocol: str) -> Ints:
+    n = distance.shape[1]
+    if protocol == "full" or n <= PRIOR_TILES:
+        return np.broadcast_to(np.arange(n), distance.shape).copy()
+    # Equal distances are broken by row, and the nearest tile of all is always the target.
+    return np.argsort(distance, axis=1, kind="stable")[:, :PRIOR_TILES]
