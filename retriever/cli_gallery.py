@@ -1,0 +1,88 @@
+"""``sightline gallery``: build one, look at one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from retriever.errors import SourceError
+from retriever.types import Box
+
+if TYPE_CHECKING:
+    from retriever.build import Progress
+
+gallery_app = typer.Typer(
+    name="gallery", help="Build and inspect galleries of map or satellite tiles.", no_args_is_help=True
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(gallery_app)
+
+
+@gallery_app.command()
+def build(
+    out: Annotated[Path, typer.Argument(help="Folder of the new gallery.")],
+    osm: Annotated[
+        Path | None, typer.Option(help="Map extract: .osm, .osm.gz, .osm.bz2, .osm.pbf or .geojson.")
+    ] = None,
+    bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
+    cover: Annotated[
+        str, typer.Option(help="box: the whole area; touched: cells with roads or buildings; auto.")
+    ] = "auto",
+    size_m: Annotated[float, typer.Option(help="Side of a tile in metres.")] = 120.0,
+    stride: Annotated[float, typer.Option(help="Step of the grid as a part of a tile's side.")] = 0.5,
+    px: Annotated[int, typer.Option(help="Side of a tile's picture in pixels.")] = 448,
+    gallery_id: Annotated[
+        str | None, typer.Option("--id", help="Name inside tile ids; from the source by default.")
+    ] = None,
+) -> None:
+    """Build a gallery from a map extract. Stopped builds go on where they were."""
+    from retriever.build import build_gallery
+
+    if cover not in ("auto", "box", "touched"):
+        raise SourceError(f"--cover {cover} is unknown: give auto, box or touched")
+    with _progress() as show:
+        gallery = build_gallery(
+            out,
+            osm=osm,
+            bbox=parse_box(bbox) if bbox else None,
+            cover=cover,  # type: ignore[arg-type]
+            size_m=size_m,
+            stride=stride,
+            px=px,
+            gallery_id=gallery_id,
+            progress=show,
+        )
+    Console().print(f"{out}: {len(gallery)} {gallery.view} tiles, gallery {gallery.id}, sha256 {gallery.sha256[:12]}")
+
+
+def parse_box(text: str) -> Box:
+    """``west,south,east,north``. Raises ``SourceError`` for anything else."""
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError:
+        raise SourceError(f"--bbox {text} is not four numbers west,south,east,north: correct it") from None
+    return west, south, east, north
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A progress bar on stderr, one line for each stage."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, object] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total or None)
+            bar.update(tasks[stage], completed=done, total=total or None)  # type: ignore[arg-type]
+
+        yield show

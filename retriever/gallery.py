@@ -1,0 +1,199 @@
+"""A gallery on disk: tile table, images and manifest, read by id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+from scipy.spatial import cKDTree
+
+from retriever.errors import GalleryError
+from retriever.geo import Array, Frame
+from retriever.grid import Cell, Grid, cell_of
+from retriever.types import Fact, Tile, View
+
+FORMAT = 1
+"""Version of the folder's layout; a reader refuses any other."""
+
+MANIFEST, TABLE = "manifest.json", "tiles.parquet"
+
+
+class Gallery:
+    """Geo-tagged tiles of one view over one area. Use :meth:`open`."""
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+        self.path = path
+        self.manifest = dict(manifest)
+        self.id: str = manifest["id"]
+        self.view: View = manifest["view"]
+        self.size_m: float = manifest["size_m"]
+        self.stride_m: float = manifest["stride_m"]
+        self.px: int = manifest["px"]
+        self.sha256: str = manifest["sha256"]
+        self.grid = Grid.from_json(manifest["grid"])
+        self._file = pq.ParquetFile(path / TABLE)
+        self._read_index()
+        self._group = lru_cache(maxsize=16)(self._load_group)
+        self.tile = lru_cache(maxsize=2048)(self._load_tile)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Gallery:
+        """The gallery in a folder. Raises ``GalleryError`` where there is none, or only part of one."""
+        path = Path(path)
+        manifest = read_manifest(path)
+        try:
+            gallery = cls(path, manifest)
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise GalleryError(f"the gallery {path} is damaged ({error}): build it again") from error
+        if len(gallery) != manifest["counts"]["tiles"]:
+            raise GalleryError(
+                f"the gallery {path} is damaged: its table has {len(gallery)} tiles, its manifest "
+                f"{manifest['counts']['tiles']}; build it again"
+            )
+        return gallery
+
+    def _read_index(self) -> None:
+        table = self._file.read(columns=["id", "lat", "lon", "west", "south", "east", "north", "image"])
+        ids = table.column("id").to_pylist()
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        self._place = np.asarray(order)
+        """Row of the table for each row of ``ids``."""
+        self.ids: list[str] = [ids[i] for i in order]
+        columns = {
+            name: table.column(name).to_numpy()[order] for name in ("lat", "lon", "west", "south", "east", "north")
+        }
+        self.lat: Array = columns["lat"]
+        self.lon: Array = columns["lon"]
+        self.bounds: Array = np.column_stack([columns[name] for name in ("west", "south", "east", "north")])
+        images = table.column("image").to_pylist()
+        self._images: list[str] = [images[i] for i in order]
+        self._rows = {id_: row for row, id_ in enumerate(self.ids)}
+        self._cells = {cell_of(id_): row for row, id_ in enumerate(self.ids)}
+        x, y = self.frame.xy(self.lat, self.lon)
+        self._near = cKDTree(np.column_stack([x, y])) if self.ids else None
+        meta = self._file.metadata
+        self._starts = np.cumsum([0] + [meta.row_group(i).num_rows for i in range(meta.num_row_groups)])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def frame(self) -> Frame:
+        return self.grid.frame
+
+    def row(self, id: str) -> int:  # noqa: A002
+        """Position of a tile in ``ids``, ``lat``, ``lon`` and ``bounds``. Raises ``GalleryError`` for a stranger."""
+        try:
+            return self._rows[id]
+        except KeyError:
+            raise GalleryError(f"the gallery {self.id} has no tile {id!r}: its ids are like {self.ids[0]!r}") from None
+
+    def facts(self, id: str) -> tuple[Fact, ...] | None:  # noqa: A002
+        """What the map says about a tile; None where no map was given."""
+        return self.tile(id).facts
+
+    def _load_group(self, group: int) -> dict[str, list[Any]]:
+        return cast(dict[str, list[Any]], self._file.read_row_group(group).to_pydict())
+
+    def _load_tile(self, id: str) -> Tile:  # noqa: A002
+        """One tile with its facts."""
+        place = int(self._place[self.row(id)])
+        group = int(np.searchsorted(self._starts, place, side="right")) - 1
+        at = place - int(self._starts[group])
+        try:
+            row = {name: column[at] for name, column in self._group(group).items()}
+            facts = None if row["facts"] is None else tuple(fact_from_json(f) for f in json.loads(row["facts"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise GalleryError(f"the gallery {self.path} is damaged at tile {id} ({error}): build it again") from error
+        return Tile(
+            id=id,
+            view=self.view,
+            lat=row["lat"],
+            lon=row["lon"],
+            bounds=(row["west"], row["south"], row["east"], row["north"]),
+            gsd_m=self.size_m / self.px,
+            image=row["image"],
+            image_sha256=row["image_sha256"],
+            facts=facts,
+        )
+
+    def image_path(self, id: str) -> Path:  # noqa: A002
+        return self.path / self._images[self.row(id)]
+
+    def image(self, id: str) -> Image.Image:  # noqa: A002
+        """The tile's picture, RGB, ``px`` x ``px``. Raises ``GalleryError`` where it is missing or damaged."""
+        path = self.image_path(id)
+        try:
+            with Image.open(path) as picture:
+                return picture.convert("RGB")
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise GalleryError(
+                f"the picture {path} is missing or damaged ({error}): build the gallery again"
+            ) from error
+
+    def nearest(self, lat: float, lon: float) -> str:
+        """The tile whose centre is nearest to a point."""
+        x, y = self.frame.xy(lat, lon)
+        if self._near is None:
+            raise GalleryError(f"the gallery {self.id} has no tiles: build it again")
+        return self.ids[int(self._near.query([x, y])[1])]
+
+    def containing(self, lat: float, lon: float) -> list[str]:
+        """The tiles that hold a point, sorted by id; four in the middle of a gallery of half strides."""
+        x, y = self.frame.xy(lat, lon)
+        rows, cols = self.grid.cells_within((x, y, x, y), (self.size_m - self.stride_m) / 2)
+        found = [self._cells[(r, c)] for r in rows for c in cols if (r, c) in self._cells]
+        return [self.ids[row] for row in sorted(found)]
+
+    def neighbours(self, id: str) -> list[str]:  # noqa: A002
+        """The up to eight tiles of the cells around a tile's cell, sorted by id."""
+        self.row(id)
+        row, col = cell_of(id)
+        around: list[Cell] = [(row + i, col + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
+        return [self.ids[self._cells[cell]] for cell in around if cell in self._cells]
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a finished gallery. Raises ``GalleryError``."""
+    if not path.is_dir():
+        raise GalleryError(f"there is no gallery at {path}: build one with `sightline gallery build`")
+    file = path / MANIFEST
+    if not file.is_file() or not (path / TABLE).is_file():
+        raise GalleryError(f"{path} is not a finished gallery (no {MANIFEST} and {TABLE}): run its build again")
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        version = manifest["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise GalleryError(f"{file} is damaged ({error}): build the gallery again") from error
+    if version != FORMAT:
+        raise GalleryError(f"the gallery {path} has format {version}, this Sightline reads {FORMAT}: build it again")
+    return cast(dict[str, Any], manifest)
+
+
+def fact_from_json(data: Mapping[str, Any]) -> Fact:
+    """A fact as the table holds it. ``Fact.from_json`` checks every number, which is slow for whole galleries."""
+    return Fact(
+        osm_id=data["osm_id"],
+        kind=data["kind"],
+        shape=data["shape"],
+        parts=tuple(tuple((x, y) for x, y in part) for part in data["parts"]),
+        names=data["names"],
+        tags=data["tags"],
+    )
+
+
+def fact_to_json(fact: Fact) -> dict[str, Any]:
+    return {
+        "osm_id": fact.osm_id,
+        "kind": fact.kind,
+        "shape": fact.shape,
+        "parts": fact.parts,
+        "names": dict(fact.names),
+        "tags": dict(fact.tags),
+    }

@@ -1,0 +1,1 @@
+"""Readers for what the world gives us: map extracts and overhead imagery."""
