@@ -1,0 +1,116 @@
+"""Roads by class with one-way arrows, bridges, railways and tramways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from retriever.draw import geometry
+from retriever.draw.canvas import Canvas, Point
+from retriever.draw.style import style
+from retriever.types import Fact
+
+CARRIAGEWAYS = ("motorway", "main_road", "street", "alley", "pedestrian_street")
+ONE_WAY = {"yes": 1, "1": 1, "true": 1, "-1": -1, "reverse": -1}
+
+
+def draw(canvas: Canvas, facts: Sequence[Fact]) -> None:
+    """Bridges lie over everything at ground level; arrows come last."""
+    bridges = [f for f in facts if f.kind == "bridge" and f.shape != "point"]
+    raised = {f.osm_id for f in bridges}
+    classes = list(style()["roads"])
+    roads = sorted((f for f in facts if f.kind in classes and f.shape != "point"), key=lambda f: (classes.index(f.kind), f.osm_id))
+    rails = [f for f in facts if f.kind in style()["rails"] and f.shape != "point"]
+    _level(canvas, [f for f in roads if f.osm_id not in raised], [f for f in rails if f.osm_id not in raised])
+    for fact in bridges:
+        _bridge(canvas, fact, facts)
+    _level(canvas, [f for f in roads if f.osm_id in raised], [f for f in rails if f.osm_id in raised])
+    for fact in roads:
+        _arrows(canvas, fact)
+
+
+def _lines(fact: Fact) -> list[Sequence[Point]]:
+    return [[*part, part[0]] if fact.shape == "area" else part for part in fact.parts if len(part) > 1]
+
+
+def _level(canvas: Canvas, roads: Sequence[Fact], rails: Sequence[Fact]) -> None:
+    table = style()["roads"]
+    for fact in roads:
+        row = table[fact.kind]
+        if fact.shape == "area" and "casing" in row:
+            canvas.fill(fact.parts, {"fill": row["fill"], "outline": row["casing"]})
+            continue
+        for line in _lines(fact):
+            edge = row["width"] + 2 * style()["casing_m"]
+            canvas.stroke(line, canvas.metres(edge, 3), row.get("casing", "#fbf8f2"), caps="casing" in row)
+    for fact in roads:
+        if fact.shape != "area" or "casing" not in table[fact.kind]:
+            _surface(canvas, fact, table[fact.kind])
+    for fact in rails:
+        _rail(canvas, fact)
+
+
+def _surface(canvas: Canvas, fact: Fact, row: dict[str, object]) -> None:
+    width = canvas.metres(float(str(row["width"])), 2)
+    for line in _lines(fact):
+        if "dash" in row:
+            on, off = row["dash"]  # type: ignore[misc]
+            canvas.dash(line, width, str(row["fill"]), on, off)
+        else:
+            canvas.stroke(line, width, str(row["fill"]), caps="casing" in row)
+        if "ladder" in row:
+            on, off = row["ladder"]  # type: ignore[misc]
+            canvas.dash(line, width * 0.86, "#ffffff", on, off)
+
+
+def _bridge(canvas: Canvas, fact: Fact, facts: Sequence[Fact]) -> None:
+    row = style()["bridge"]
+    if fact.shape == "area":
+        canvas.fill(fact.parts, {"fill": row["fill"], "outline": row["ink"]})
+        return
+    tables = {**style()["roads"], **style()["rails"]}
+    carried = max((tables[f.kind]["width"] for f in facts if f.osm_id == fact.osm_id and f.kind in tables), default=3.0)
+    for line in _lines(fact):
+        canvas.stroke(line, canvas.metres(carried + 2 * (row["margin"] + style()["casing_m"]), 4), row["ink"], caps=False)
+        canvas.stroke(line, canvas.metres(carried + 2 * style()["casing_m"], 2), row["fill"], caps=False)
+
+
+def _rail(canvas: Canvas, fact: Fact) -> None:
+    row = style()["rails"][fact.kind]
+    for line in _lines(fact):
+        if fact.kind == "railway":
+            canvas.stroke(line, canvas.metres(row["width"], 3), row["ink"], caps=False)
+            canvas.dash(line, canvas.metres(row["width"] * 0.56, 2), row["second"], *row["tie"])
+            continue
+        for side in (-0.5, 0.5):
+            parallel = geometry.shifted(line, side * row["gauge"] / canvas.size_m)
+            canvas.stroke(parallel, canvas.metres(0.55, 2), row["ink"], caps=False)
+        for (x, y), (ux, uy) in geometry.along(line, 4.0 / canvas.size_m, 2.0 / canvas.size_m):
+            half = row["width"] * 0.75 / canvas.size_m
+            canvas.stroke([(x - uy * half, y + ux * half), (x + uy * half, y - ux * half)], canvas.metres(0.5, 2), row["ink"])
+
+
+def _arrows(canvas: Canvas, fact: Fact) -> None:
+    way = ONE_WAY.get(fact.tags.get("oneway", ""), 1 if fact.tags.get("junction") == "roundabout" else 0)
+    if way == 0 or fact.kind not in CARRIAGEWAYS or fact.shape != "line":
+        return
+    length, half = 7.0 / canvas.size_m, 1.5 / canvas.size_m
+    for part in fact.parts:
+        line = part if way > 0 else part[::-1]
+        for (x, y), (ux, uy) in geometry.along(line, 26.0 / canvas.size_m, min(12.0 / canvas.size_m, geometry.line_length(line) / 2)):
+            tip = (x + ux * length / 2, y + uy * length / 2)
+            neck = (x + ux * length * 0.05, y + uy * length * 0.05)
+            canvas.stroke([(x - ux * length / 2, y - uy * length / 2), neck], canvas.metres(0.95, 2), style()["arrow"]["ink"], caps=False)
+            head = [tip, (neck[0] - uy * half, neck[1] + ux * half), (neck[0] + uy * half, neck[1] - ux * half)]
+            canvas.draw.polygon(canvas.points(head), fill=style()["arrow"]["ink"])
+
+
+def road_at(point: Point, roads: Sequence[Fact], size_m: float) -> tuple[Point, float]:
+    """Direction and width in metres of the nearest road within 8 m; a street running east to west where there is none."""
+    best, direction, width = 8.0 / size_m, (1.0, 0.0), float(style()["roads"]["street"]["width"])
+    for fact in roads:
+        for part in fact.parts:
+            away, along = geometry.nearest_direction(point, part)
+            if away < best and math.isfinite(away):
+                best, direction, width = away, along, float(style()["roads"][fact.kind]["width"])
+    return direction, width
