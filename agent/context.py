@@ -1,0 +1,30 @@
+"""What a run of the graph uses and never remembers: the gallery, the models, the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.rerankers.base import Kit, Reranker
+
+if TYPE_CHECKING:
+    from retriever.gallery import Gallery
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Passed to every node as ``runtime.context``."""
+
+    gallery: Gallery
+    retriever: Any
+    """A :class:`retriever.retrieve.Retriever` of the same gallery."""
+    kit: Kit
+    reranker: Reranker
+    judge_name: str = "none"
+    """Which model behind which transport really answers: ``vllm:mini-judge-1a2b3c``."""
+    shortlist: int = 10
+    top: int = 3
+    images: Mapping[str, Path] = field(default_factory=dict)
+    """Content store: sha256 -> file."""

@@ -1,0 +1,64 @@
+"""The claim ledger of a tile: what supports, what contradicts, what cannot be told, and how much that weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from retriever.types import Claim, Evidence
+
+if TYPE_CHECKING:
+    from retriever.gallery import Gallery
+
+HEDGED = 0.5
+"""Weight of a claim that the witness was not sure of."""
+
+SIGN = {"supports": 1.0, "contradicts": -1.0, "unknown": 0.0}
+
+
+def active(claims: Iterable[Claim]) -> list[Claim]:
+    """The claims that still stand."""
+    return [claim for claim in claims if claim.status == "active"]
+
+
+def map_evidence(gallery: Gallery, tile_id: str, claims: Sequence[Claim]) -> tuple[Evidence, ...] | None:
+    """Every standing claim checked against the tile's map facts; None where the gallery knows no facts."""
+    from retriever.oracle import FactIndex, check_all
+
+    facts = gallery.facts(tile_id)
+    if facts is None:
+        return None
+    return tuple(check_all(active(claims), FactIndex(facts, size_m=gallery.size_m)))
+
+
+def decisive(evidence: Iterable[Evidence]) -> dict[str, Evidence]:
+    """One piece of evidence per claim id: the map's where the map can tell, else the model's, else whatever there is."""
+    best: dict[str, Evidence] = {}
+    for item in evidence:
+        known = best.get(item.claim_id)
+        if known is None or _weight(item) > _weight(known):
+            best[item.claim_id] = item
+    return best
+
+
+def _weight(item: Evidence) -> int:
+    return (2 if item.stance != "unknown" else 0) + (1 if item.by == "map" else 0)
+
+
+def net_support(claims: Sequence[Claim], evidence: Iterable[Evidence]) -> tuple[float, float]:
+    """Supports minus contradicts over the claims that could be decided: ``(ledger, names)``.
+
+    Name claims are summed apart, because a name that was read weighs far more than a kind of thing that was seen.
+    Hedged claims count half; struck and corrected claims not at all.
+    """
+    found = decisive(evidence)
+    ledger = names = 0.0
+    for claim in active(claims):
+        if claim.id not in found:
+            continue
+        value = SIGN[found[claim.id].stance] * (HEDGED if claim.hedge else 1.0)
+        if claim.kind == "name":
+            names += value
+        else:
+            ledger += value
+    return ledger, names

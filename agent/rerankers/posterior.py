@@ -1,0 +1,40 @@
+"""Pixels, map facts and retrieval score together: ordered by the same posterior that the confidence shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from agent.confidence import Features, utility
+from agent.ledger import map_evidence, net_support
+from agent.rerankers.base import Kit
+from agent.rerankers.yesno import YesNo
+from retriever.types import Candidate, Claim, Judgement
+
+if TYPE_CHECKING:
+    from retriever.gallery import Gallery
+
+
+class ByPosterior(YesNo):
+    """As ``yesno``, with every claim also checked against the map where the gallery has facts."""
+
+    name = "posterior"
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__(kit)
+        self._weights = kit.confidence.weights
+
+    def utilities(
+        self, claims: Sequence[Claim], candidates: Sequence[Candidate], found: Mapping[str, Judgement], gallery: Gallery
+    ) -> dict[str, float]:
+        """By tile id, for the tiles that the judge could judge."""
+        return {
+            c.tile_id: utility(self._weights, self._features(claims, c, found[c.tile_id], gallery))
+            for c in candidates
+            if found[c.tile_id].score is not None
+        }
+
+    def _features(self, claims: Sequence[Claim], candidate: Candidate, found: Judgement, gallery: Gallery) -> Features:
+        evidence = map_evidence(gallery, candidate.tile_id, claims) or ()
+        ledger, names = net_support(claims, evidence)
+        return Features(retrieval=candidate.score, p_match=found.score, ledger=ledger, names=names)

@@ -1,0 +1,78 @@
+"""The judge's match probability for the whole shortlist at once, weighed against the retrieval score."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from agent.confidence import Features, utility
+from agent.ledger import active
+from agent.rerankers.base import JudgeLike, Kit, ranking, reorder_judged
+from agent.verdict import verdict
+from retriever.errors import SightlineError
+from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
+
+if TYPE_CHECKING:
+    from retriever.gallery import Gallery
+
+
+class YesNo:
+    """Score = sigmoid of the yes/no logit difference, as in Qwen3-VL-Reranker. Sees pixels and claims, no map facts."""
+
+    name = "yesno"
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def rerank(
+        self, query: Query, claims: Sequence[Claim], candidates: Sequence[Candidate], gallery: Gallery
+    ) -> Ranking:
+        """By ``retrieval * z + match * logit(p_match)``; ``score`` is ``p_match``. Unjudged tiles keep their place."""
+        start = time.perf_counter()
+        found, usage = await judge_all(self._kit, claims, candidates, gallery)
+        useful = self.utilities(claims, candidates, found, gallery)
+        took = Usage(seconds={"judge": time.perf_counter() - start})
+        return ranking(query, self.name, reorder_judged(candidates, useful), found, usage + took)
+
+    def utilities(
+        self, claims: Sequence[Claim], candidates: Sequence[Candidate], found: Mapping[str, Judgement], gallery: Gallery
+    ) -> dict[str, float]:
+        """By tile id, for the judged tiles."""
+        weights = self._kit.confidence.weights
+        return {
+            c.tile_id: utility(weights, Features(retrieval=c.score, p_match=found[c.tile_id].score))
+            for c in candidates
+            if found[c.tile_id].score is not None
+        }
+
+
+async def judge_all(
+    kit: Kit, claims: Sequence[Claim], candidates: Sequence[Candidate], gallery: Gallery
+) -> tuple[dict[str, Judgement], Usage]:
+    """Every distinct tile judged once, all at the same time (the client bounds how many calls are under way)."""
+    tiles = list(dict.fromkeys(c.tile_id for c in candidates))
+    if kit.judge is None:
+        why = f"not judged: {kit.why_no_judge}"
+        return {t: Judgement(tile_id=t, error=why) for t in tiles}, Usage()
+    results = await asyncio.gather(*(_judge(kit.judge, active(claims), t, gallery) for t in tiles))
+    total = Usage()
+    for _, usage in results:
+        total = total + usage
+    return {j.tile_id: j for j, _ in results}, total
+
+
+async def _judge(
+    judge: JudgeLike, claims: Sequence[Claim], tile_id: str, gallery: Gallery
+) -> tuple[Judgement, Usage]:
+    try:
+        tile, png = gallery.tile(tile_id), gallery.image_path(tile_id).read_bytes()
+        scored = await judge.score(tile, png, claims)
+    except OSError as error:
+        reason = f"the image of {tile_id} cannot be read ({error.strerror or error}); build the gallery again"
+        return Judgement(tile_id=tile_id, error=f"not judged: {reason}"), Usage()
+    except SightlineError as error:
+        return Judgement(tile_id=tile_id, error=f"not judged: {error}"), Usage()
+    p = scored.p_match
+    return Judgement(tile_id=tile_id, verdict=verdict(p, ()), score=p, score_kind="p_match"), scored.usage

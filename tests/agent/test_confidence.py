@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from desk_fakes import claim
+
+from agent.confidence import GRID, Confidence, Features, Prior, Weights, load, logit, utility
+from agent.ledger import net_support
+from agent.verdict import verdict
+from retriever.errors import ModelError
+from retriever.types import Evidence
+
+SCORES = np.random.default_rng(3).normal(size=500)
+
+
+def posterior(**features: Features):
+    return Confidence().posterior(features, Prior.of(SCORES))
+
+
+def test_probabilities_sum_to_one_over_cells_elsewhere_and_outside() -> None:
+    found = posterior(a=Features(retrieval=3.0, p_match=0.9), b=Features(retrieval=2.0, p_match=0.2))
+    assert sum(found.cells.values()) + found.elsewhere + found.outside == pytest.approx(1.0)
+    assert found.cells["a"] > found.cells["b"]
+
+
+def test_prior_equals_the_softmax_over_the_whole_gallery() -> None:
+    z = (SCORES - SCORES.mean()) / SCORES.std()
+    weights = Weights(retrieval=1.5, elsewhere=0.0, outside=-50.0)
+    top = np.argsort(-z)[:3]
+    features = {str(i): Features(retrieval=float(z[i])) for i in top}
+    found = Confidence(weights=weights).posterior(features, Prior.of(SCORES))
+    softmax = np.exp(1.5 * z) / np.exp(1.5 * z).sum()
+    assert [found.cells[str(i)] for i in top] == pytest.approx(softmax[top], rel=1e-3)
+    assert found.elsewhere == pytest.approx(1 - softmax[top].sum(), rel=1e-3)
+
+
+def test_a_tenfold_gallery_of_the_same_scores_looks_no_more_certain_of_being_inside() -> None:
+    features = {"a": Features(retrieval=3.0, p_match=0.6)}
+    small = Confidence().posterior(features, Prior.of(SCORES))
+    large = Confidence().posterior(features, Prior.of(np.tile(SCORES, 10)))
+    assert large.cells["a"] < small.cells["a"]
+    assert large.outside == pytest.approx(small.outside, abs=0.05)
+
+
+@pytest.mark.parametrize("field", ["ledger", "names"])
+def test_a_supported_claim_raises_a_cell_and_its_removal_lowers_it(field: str) -> None:
+    other = Features(retrieval=2.0, p_match=0.5)
+    without = posterior(a=Features(retrieval=2.0, p_match=0.5), b=other)
+    with_claim = posterior(a=Features(retrieval=2.0, p_match=0.5, **{field: 1.0}), b=other)
+    assert with_claim.cells["a"] > without.cells["a"] + 0.005
+
+
+def test_when_nothing_fits_outside_gains() -> None:
+    good = posterior(a=Features(retrieval=3.0, p_match=0.9, ledger=2.0))
+    bad = posterior(a=Features(retrieval=3.0, p_match=0.05, ledger=-2.0))
+    assert bad.outside > good.outside
+
+
+def test_a_tile_that_was_not_judged_is_neither_favoured_nor_punished() -> None:
+    assert utility(Weights(), Features(retrieval=1.0)) == utility(Weights(), Features(retrieval=1.0, p_match=0.5))
+
+
+def test_log_odds_are_bounded() -> None:
+    assert logit(1.0) == logit(0.999999) == -logit(0.0)
+
+
+def test_equal_scores_everywhere_give_no_preference() -> None:
+    found = Confidence().posterior({"a": Features(retrieval=0.0), "b": Features(retrieval=0.0)}, Prior.of(np.ones(50)))
+    assert found.cells["a"] == found.cells["b"]
+
+
+def test_a_shortlist_of_the_whole_gallery_leaves_nothing_elsewhere() -> None:
+    prior = Prior.of(np.array([0.0, 1.0]))
+    found = Confidence().posterior({"a": Features(retrieval=prior.z(0.0)), "b": Features(retrieval=prior.z(1.0))}, prior)
+    assert found.elsewhere < 1e-6
+
+
+def test_hedged_claims_weigh_half_struck_ones_nothing_and_names_are_summed_apart() -> None:
+    claims = [
+        claim(1, "cafe"),
+        claim(2, "bank", hedge=True),
+        claim(3, "park", status="struck"),
+        claim(4, "Hop Kee", kind="name"),
+    ]
+    evidence = [Evidence(claim_id=f"c{i}", stance="supports") for i in (1, 2, 3, 4)]
+    assert net_support(claims, evidence) == (1.5, 1.0)
+
+
+def test_the_map_decides_over_the_model_where_it_can_tell() -> None:
+    claims = [claim(1, "cafe"), claim(2, "bank")]
+    evidence = [
+        Evidence(claim_id="c1", stance="supports", by="model"),
+        Evidence(claim_id="c1", stance="contradicts", by="map"),
+        Evidence(claim_id="c2", stance="supports", by="model"),
+        Evidence(claim_id="c2", stance="unknown", by="map"),
+    ]
+    assert net_support(claims, evidence) == (0.0, 0.0)
+
+
+def test_verdict_words() -> None:
+    unknown = [Evidence(claim_id="c1", stance="unknown")]
+    assert [verdict(p, ()) for p in (0.1, 0.49, 0.51, 0.9)] == ["no_match", "cannot_tell", "cannot_tell", "match"]
+    assert verdict(0.9, unknown) == "cannot_tell"
+    assert verdict(0.9, [*unknown, Evidence(claim_id="c2", stance="supports")]) == "match"
+
+
+def write(path: Path, **changes: object) -> Path:
+    fit = {
+        "judge": "mini-judge-1",
+        "encoder": "enc-1",
+        "weights": Weights(match=2.0).to_json(),
+        "provenance": {"queries": 300, "areas": ["moscow"], "seed": 0},
+    }
+    path.write_text(json.dumps({"fits": [{**fit, **changes}]}), encoding="utf-8")
+    return path
+
+
+def test_fitted_weights_serve_their_own_models_only(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.json")
+    mine = load("mini-judge-1", "enc-1", path)
+    assert (mine.calibrated, mine.weights.match) == (True, 2.0)
+    assert "300" in mine.note
+    assert "moscow" in mine.note
+    for judge, encoder in (("other", "enc-1"), ("mini-judge-1", "other")):
+        theirs = load(judge, encoder, path)
+        assert (theirs.calibrated, theirs.weights) == (False, Weights())
+        assert "uncalibrated" in theirs.note
+
+
+def test_a_damaged_parameter_file_is_an_error_not_a_default(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text("{")
+    with pytest.raises(ModelError, match="calibrate"):
+        load("a", "b", path)
+
+
+def test_without_a_parameter_file_the_defaults_say_so(tmp_path: Path) -> None:
+    assert "uncalibrated" in load("a", "b", tmp_path / "none.json").note
+
+
+def test_the_stored_log_sums_are_those_of_the_grid() -> None:
+    z = (SCORES - SCORES.mean()) / SCORES.std()
+    prior = Prior.of(SCORES)
+    assert prior.log_total(GRID[5]) == pytest.approx(np.log(np.exp(GRID[5] * z).sum()), abs=1e-5)
