@@ -28,7 +28,7 @@ Role = Literal["system", "user", "assistant"]
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 16_000_000
 
-# Any "<|name|>" (Qwen, Llama 3, Phi; with a full-width bar: DeepSeek), and the bare tags that chat models treat as control.
+# "<|name|>" (Qwen, Llama 3, Phi; with a full-width bar: DeepSeek), and the bare tags that chat models treat as control.
 _BAR_OPEN = re.compile(r"<(?=[|｜])")
 _BAR_CLOSE = re.compile(r"(?<=[|｜])>")
 _TAG = re.compile(
