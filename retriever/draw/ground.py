@@ -33,8 +33,15 @@ def _areas(canvas: Canvas, facts: Sequence[Fact]) -> None:
     grounds, areas = style()["grounds"], style()["areas"]
     for fact in _by_size(f for f in facts if f.shape == "area" and f.kind in grounds):
         canvas.fill(fact.parts, {"fill": grounds[fact.kind]})
-    for fact in _by_size(f for f in facts if f.shape == "area" and kinds()[f.kind].group == "area"):
-        canvas.fill(fact.parts, areas[fact.kind])
+    for fact in _by_size(f for f in facts if f.shape == "area" and "casing" in style()["roads"].get(f.kind, ())):
+        canvas.fill(fact.parts, {"fill": style()["roads"][fact.kind]["fill"]})
+    for fact in _by_size(f for f in facts if kinds()[f.kind].group == "area" and f.shape != "point"):
+        row = areas[fact.kind]
+        if fact.shape == "area":
+            canvas.fill(fact.parts, row)
+            continue
+        for part in fact.parts:
+            canvas.stroke(part, canvas.metres(1.4, 3), row.get("outline", row.get("ink", row["fill"])))
 
 
 def _by_size(facts: object) -> list[Fact]:
@@ -44,12 +51,13 @@ def _by_size(facts: object) -> list[Fact]:
 
 def _water(canvas: Canvas, facts: Sequence[Fact]) -> None:
     areas, widths = style()["areas"], style()["waterways"]
-    coast = [part for f in facts if f.kind == "coastline" and f.shape == "line" for part in f.parts]
-    for piece in sea(coast):
-        canvas.fill([piece], areas["coastline"])
-    for fact in _by_size(f for f in facts if f.shape == "area" and kinds()[f.kind].group == "water"):
+    shores = [f for f in facts if f.kind == "coastline" and f.shape != "point"]
+    for piece in sea([part for f in shores for part in f.parts]):
+        canvas.fill(piece, {k: v for k, v in areas["coastline"].items() if k != "outline"})
+    for fact in _by_size(f for f in facts if f.shape == "area" and kinds()[f.kind].group == "water" and f not in shores):
         canvas.fill(fact.parts, areas[fact.kind])
     lines = [f for f in facts if f.shape == "line" and kinds()[f.kind].group == "water"]
+    lines += [f for f in shores if f.shape == "area"]
     for fact in lines:
         for part in fact.parts:
             canvas.stroke(part, canvas.metres(widths[fact.kind] + 1.0, 2), areas[fact.kind]["outline"])
@@ -58,8 +66,8 @@ def _water(canvas: Canvas, facts: Sequence[Fact]) -> None:
             canvas.stroke(part, canvas.metres(widths[fact.kind], 2), areas[fact.kind]["fill"])
 
 
-def sea(coast: Sequence[Ring]) -> list[list[tuple[float, float]]]:
-    """Rings of sea on a tile: the pieces that the coast cuts off on its right-hand side (OSM's rule).
+def sea(coast: Sequence[Ring]) -> list[list[list[tuple[float, float]]]]:
+    """Sea on a tile, each piece as its rings: the pieces that the coast cuts off on its right-hand side (OSM's rule).
 
     A coast that neither closes nor crosses the tile cuts nothing off and gives no sea.
     """
@@ -70,7 +78,7 @@ def sea(coast: Sequence[Ring]) -> list[list[tuple[float, float]]]:
     out = []
     for piece in polygonize(unary_union([frame.boundary, *(line.intersection(frame) for line in lines)])):
         if piece.area > 1e-5 and _on_the_right(piece, coast):
-            out.append(list(piece.exterior.coords))
+            out.append([list(ring.coords) for ring in (piece.exterior, *piece.interiors)])
     return out
 
 
@@ -92,9 +100,8 @@ def _buildings(canvas: Canvas, facts: Sequence[Fact]) -> None:
     ordered = _by_size(facts)
     for fact in ordered:
         reach = min(levels_of(fact) or 1.0, 25.0) * 0.28 / canvas.size_m
-        for part in fact.parts:
-            low = [(x + reach, y + reach) for x, y in part]
-            canvas.draw.polygon(canvas.points(low), fill=row["shadow"])
+        low = [[(x + reach, y + reach) for x, y in part] for part in fact.parts]
+        canvas.fill(low, {"fill": row["shadow"]})
     for fact in ordered:
         canvas.fill(fact.parts, {"fill": _face(fact, row["fill"]), "outline": row["outline"]})
 
@@ -117,4 +124,4 @@ def _face(fact: Fact, plain: str) -> str:
     except ValueError:
         return plain
     base = ImageColor.getrgb(plain)[:3]
-    return "#{:02x}{:02x}{:02x}".format(*(round(0.8 * c + 0.2 * b) for c, b in zip(rgb, base, strict=True)))
+    return "#{:02x}{:02x}{:02x}".format(*(round(0.72 * c + 0.28 * b) for c, b in zip(rgb, base, strict=True)))

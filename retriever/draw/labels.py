@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from retriever.draw import geometry
 from retriever.draw.fonts import Fonts, is_cjk
 from retriever.draw.ground import levels_of
-from retriever.draw.layout import REFERENCE_PX, Layout, Placed
+from retriever.draw.layout import REFERENCE_PX, Layout, Placed, dots
 from retriever.draw.style import style
 from retriever.kinds import kinds
 from retriever.types import Box, Fact
@@ -28,6 +28,7 @@ class Labels:
         self.size = max(7, round(style()["label"]["size"] * image.width / REFERENCE_PX))
         self.scale = image.width / REFERENCE_PX
         self.taken: list[Box] = [self._scaled(icon.box) for icon in layout.icons]
+        self.taken += [self._scaled(box) for box in _crossings(facts, layout)]
         self.written: set[int] = set()
 
     def draw(self) -> None:
@@ -172,6 +173,12 @@ class Labels:
                 self._put(turned, x, y, boxes)
                 return True
         return False
+
+
+def _crossings(facts: Sequence[Fact], layout: Layout) -> list[Box]:
+    points = [p for fact in facts if fact.kind == "crossing" for p in dots(fact, layout.icons)]
+    centres = [(x * REFERENCE_PX, y * REFERENCE_PX) for x, y in points]
+    return [(x - 12.0, y - 12.0, x + 12.0, y + 12.0) for x, y in centres]
 
 
 def _inside(fact: Fact) -> float:

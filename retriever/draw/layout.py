@@ -14,7 +14,7 @@ from retriever.types import Fact
 REFERENCE_PX = 448
 """The tile side that sizes in the style are given for."""
 
-MAX_OVERLAP = 0.35
+MAX_OVERLAP = 0.25
 _SHIFTS = [(0.0, 0.0)] + [
     (r * math.cos(math.radians(a)), r * math.sin(math.radians(a))) for r in (9.0, 18.0) for a in range(0, 360, 45)
 ]
@@ -61,10 +61,12 @@ def _is_shown(fact: Fact, has_icon: bool, placed: Sequence[Placed]) -> bool:
     if has_icon:
         return True
     if fact.kind in style()["small"]:
-        return any(_dot_shown(p, placed) for part in fact.parts for p in part)
+        return bool(dots(fact, placed))
     if _needs_icon(fact) and fact.kind not in style()["area_icons"]:
         return False
-    if fact.shape == "line" or (fact.shape == "area" and kinds()[fact.kind].group in ("road", "rail")):
+    if fact.shape == "point":
+        return False
+    if fact.shape == "line" or kinds()[fact.kind].group in ("road", "rail", "barrier"):
         return sum(geometry.length_inside(part) for part in fact.parts) * REFERENCE_PX >= _MIN_LINE
     inside = sum(geometry.ring_area(geometry.clip_ring(part)) for part in fact.parts)
     return inside * REFERENCE_PX**2 >= _MIN_AREA

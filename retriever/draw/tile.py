@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
-from PIL import Image, ImageColor
+from PIL import Image
 
 from retriever.draw import ground, ways
-from retriever.draw.canvas import OVER, Canvas
+from retriever.draw.canvas import Canvas
 from retriever.draw.fonts import Fonts
 from retriever.draw.icons import badge
 from retriever.draw.labels import Labels
@@ -105,15 +104,3 @@ def _zebra(canvas: Canvas, point: tuple[float, float], roads: Sequence[Fact]) ->
     for i in range(count):
         low = -half + (i + 0.25) * 2 * half / count
         patch(low, low + half / count, depth * 0.92, row["fill"])
-
-
-def colour_of(text: str) -> tuple[int, int, int] | None:
-    """An OSM colour (a CSS name or #rrggbb), or None where it is neither."""
-    try:
-        red, green, blue = ImageColor.getrgb(text.strip().lower().replace(" ", ""))[:3]
-    except ValueError:
-        return None
-    return red, green, blue
-
-
-__all__ = ["OVER", "colour_of", "draw_tile", "labelled", "math"]

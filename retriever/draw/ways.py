@@ -38,7 +38,9 @@ def _level(canvas: Canvas, roads: Sequence[Fact], rails: Sequence[Fact]) -> None
     for fact in roads:
         row = table[fact.kind]
         if fact.shape == "area" and "casing" in row:
-            canvas.fill(fact.parts, {"fill": row["fill"], "outline": row["casing"]})
+            # The fill lies under the squares, which often are the same object.
+            for line in _lines(fact):
+                canvas.stroke(line, canvas.metres(1.0, 3), row["casing"])
             continue
         for line in _lines(fact):
             edge = row["width"] + 2 * style()["casing_m"]
