@@ -60,8 +60,11 @@ def _water(canvas: Canvas, facts: Sequence[Fact]) -> None:
     lines += [f for f in shores if f.shape == "area"]
     for fact in lines:
         for part in fact.parts:
-            canvas.stroke(part, canvas.metres(widths[fact.kind] + 1.0, 2), areas[fact.kind]["outline"])
-    for fact in lines:
+            if fact.tags.get("tunnel", "no") != "no":
+                canvas.dash(part, canvas.metres(1.0, 2), areas[fact.kind]["outline"], 1.6, 3.2)
+            else:
+                canvas.stroke(part, canvas.metres(widths[fact.kind] + 1.0, 2), areas[fact.kind]["outline"])
+    for fact in (f for f in lines if f.tags.get("tunnel", "no") == "no"):
         for part in fact.parts if fact.kind != "coastline" else ():
             canvas.stroke(part, canvas.metres(widths[fact.kind], 2), areas[fact.kind]["fill"])
 

@@ -33,8 +33,24 @@ def _lines(fact: Fact) -> list[Sequence[Point]]:
     return [[*part, part[0]] if fact.shape == "area" else part for part in fact.parts if len(part) > 1]
 
 
+def is_buried(fact: Fact) -> bool:
+    """Whether a way runs under the ground, where a witness in the street does not see it."""
+    return fact.tags.get("tunnel", "no") in ("yes", "culvert", "flooded", "avalanche_protector")
+
+
+def _buried(canvas: Canvas, facts: Sequence[Fact]) -> None:
+    table = {**style()["roads"], **style()["rails"]}
+    for fact in facts:
+        row = table[fact.kind]
+        colour = str(row.get("casing", row.get("ink", row.get("fill"))))
+        for line in _lines(fact):
+            canvas.dash(line, canvas.metres(float(row["width"]) * 0.3, 2), colour, 1.6, 3.2)
+
+
 def _level(canvas: Canvas, roads: Sequence[Fact], rails: Sequence[Fact]) -> None:
     table = style()["roads"]
+    _buried(canvas, [f for f in [*roads, *rails] if is_buried(f)])
+    roads, rails = [f for f in roads if not is_buried(f)], [f for f in rails if not is_buried(f)]
     for fact in roads:
         row = table[fact.kind]
         if fact.shape == "area" and "casing" in row:
@@ -94,7 +110,7 @@ def _rail(canvas: Canvas, fact: Fact) -> None:
 
 def _arrows(canvas: Canvas, fact: Fact) -> None:
     way = ONE_WAY.get(fact.tags.get("oneway", ""), 1 if fact.tags.get("junction") == "roundabout" else 0)
-    if way == 0 or fact.kind not in CARRIAGEWAYS or fact.shape != "line":
+    if way == 0 or is_buried(fact) or fact.kind not in CARRIAGEWAYS or fact.shape != "line":
         return
     length, half = 7.0 / canvas.size_m, 1.5 / canvas.size_m
     for part in fact.parts:
