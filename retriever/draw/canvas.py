@@ -1,4 +1,4 @@
-"""A picture under work: fills with patterns and holes, strokes with casings and dashes, on twice the final resolution."""
+"""A picture under work: fills with patterns and holes, strokes and dashes, at twice the final resolution."""
 
 from __future__ import annotations
 
@@ -51,7 +51,12 @@ class Canvas:
         xs, ys = [p[0] for r in rings for p in r], [p[1] for r in rings for p in r]
         if not xs:
             return
-        box = (max(int(min(xs)), 0), max(int(min(ys)), 0), min(int(max(xs)) + 2, self.side), min(int(max(ys)) + 2, self.side))
+        box = (
+            max(int(min(xs)), 0),
+            max(int(min(ys)), 0),
+            min(int(max(xs)) + 2, self.side),
+            min(int(max(ys)) + 2, self.side),
+        )
         if box[0] >= box[2] or box[1] >= box[3]:
             return
         mask = even_odd_mask(rings, box)
@@ -100,8 +105,8 @@ def even_odd_mask(rings: Sequence[Line], box: tuple[int, int, int, int]) -> Imag
 
 
 _SPACING = {
-    "rows": 3.2, "trees": 6.0, "sand": 4.0, "hatch": 4.0, "grid": 5.0, "crosses": 7.0, "dots": 6.0, "bars": 6.4, "rings": 6.0,
-    "waves": 6.0,
+    "rows": 3.2, "trees": 6.0, "sand": 4.0, "hatch": 4.0, "grid": 5.0, "crosses": 7.0, "dots": 6.0, "bars": 6.4,
+    "rings": 6.0, "waves": 6.0,
 }  # fmt: skip
 
 
@@ -134,7 +139,9 @@ def _lines(draw: ImageDraw.ImageDraw, motif: str, ink: str, side: int, step: flo
         elif motif == "hatch":
             draw.line([(at, 0), (at + side, side)], fill=ink, width=width + 2)
         else:
-            ups = [(x * step * 0.5, at + (step * 0.18 if x % 2 else -step * 0.18)) for x in range(int(2 * side / step) + 2)]
+            ups = [
+                (x * step * 0.5, at + (step * 0.18 if x % 2 else -step * 0.18)) for x in range(int(2 * side / step) + 2)
+            ]
             draw.line(ups, fill=ink, width=width, joint="curve")
 
 

@@ -52,7 +52,13 @@ def _drawable(label: str, fonts: Fonts) -> str:
 
 
 def _plate(
-    draw: ImageDraw.ImageDraw, frame: Box, label: str, colour: str, taken: list[Box], size: tuple[int, int], fonts: Fonts
+    draw: ImageDraw.ImageDraw,
+    frame: Box,
+    label: str,
+    colour: str,
+    taken: list[Box],
+    size: tuple[int, int],
+    fonts: Fonts,
 ) -> None:
     if not label.strip():
         return

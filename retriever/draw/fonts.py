@@ -1,5 +1,5 @@
-"""The fonts of labels: one that comes with matplotlib for Latin, Greek and Cyrillic, and a system font for Chinese, Japanese
-and Korean where one is found."""
+"""The fonts of labels: one that comes with matplotlib for Latin, Greek and Cyrillic, and a system font for Chinese,
+Japanese and Korean where one is found."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 from PIL import ImageFont
 
 CJK_NAMES = (
-    "NotoSansCJK-Regular", "NotoSansCJKsc-Regular", "NotoSansSC", "NotoSansCJK", "SourceHanSansSC", "SourceHanSansCN", "SourceHanSans",
-    "wqy-microhei", "wqy-zenhei", "DroidSansFallback", "uming", "ukai", "PingFang", "Hiragino Sans GB", "STHeiti", "msyh",
-    "simsun", "Arial Unicode",
+    "NotoSansCJK-Regular", "NotoSansCJKsc-Regular", "NotoSansSC", "NotoSansCJK", "SourceHanSansSC", "SourceHanSansCN",
+    "SourceHanSans", "wqy-microhei", "wqy-zenhei", "DroidSansFallback", "uming", "ukai", "PingFang",
+    "Hiragino Sans GB", "STHeiti", "msyh", "simsun", "Arial Unicode",
 )  # fmt: skip
 """Beginnings of file names, the preferred first."""
 
 CJK_FOLDERS = (
-    "/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts", "/System/Library/Fonts", "/Library/Fonts",
-    "~/Library/Fonts", "C:/Windows/Fonts",
+    "/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts", "/System/Library/Fonts",
+    "/Library/Fonts", "~/Library/Fonts", "C:/Windows/Fonts",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -62,7 +63,7 @@ def clip_segment(a: Point, b: Point, low: float = 0.0, high: float = 1.0) -> tup
 def length_inside(line: Sequence[Point], low: float = 0.0, high: float = 1.0) -> float:
     """Length of a polyline inside the square."""
     total = 0.0
-    for a, b in zip(line, line[1:], strict=False):
+    for a, b in itertools.pairwise(line):
         cut = clip_segment(a, b, low, high)
         if cut is not None:
             total += math.dist(*cut)
@@ -72,7 +73,7 @@ def length_inside(line: Sequence[Point], low: float = 0.0, high: float = 1.0) ->
 def runs_inside(line: Sequence[Point], low: float, high: float) -> list[list[Point]]:
     """The stretches of a polyline inside the square, in its direction."""
     runs: list[list[Point]] = []
-    for a, b in zip(line, line[1:], strict=False):
+    for a, b in itertools.pairwise(line):
         cut = clip_segment(a, b, low, high)
         if cut is None:
             continue
@@ -86,7 +87,7 @@ def runs_inside(line: Sequence[Point], low: float, high: float) -> list[list[Poi
 def along(line: Sequence[Point], step: float, start: float) -> Iterator[tuple[Point, Point]]:
     """Points at ``start``, ``start + step`` ... along a polyline, each with the unit direction there."""
     wanted, walked = start, 0.0
-    for a, b in zip(line, line[1:], strict=False):
+    for a, b in itertools.pairwise(line):
         length = math.dist(a, b)
         if length == 0:
             continue
@@ -99,14 +100,14 @@ def along(line: Sequence[Point], step: float, start: float) -> Iterator[tuple[Po
 
 
 def line_length(line: Sequence[Point]) -> float:
-    return sum(math.dist(a, b) for a, b in zip(line, line[1:], strict=False))
+    return sum(math.dist(a, b) for a, b in itertools.pairwise(line))
 
 
 def dashes(line: Sequence[Point], on: float, off: float) -> Iterator[list[Point]]:
     """The dashes of a polyline, each a short polyline that follows its corners."""
     left, drawing = on, True
     piece: list[Point] = [line[0]] if line else []
-    for a, b in zip(line, line[1:], strict=False):
+    for a, b in itertools.pairwise(line):
         length = math.dist(a, b)
         done = 0.0
         while length - done > left:
@@ -125,7 +126,7 @@ def dashes(line: Sequence[Point], on: float, off: float) -> Iterator[list[Point]
 def shifted(line: Sequence[Point], by: float) -> list[Point]:
     """A parallel of a polyline, ``by`` to its right as the picture shows it (y grows downwards)."""
     normals = []
-    for a, b in zip(line, line[1:], strict=False):
+    for a, b in itertools.pairwise(line):
         length = math.dist(a, b) or 1.0
         normals.append((-(b[1] - a[1]) / length, (b[0] - a[0]) / length))
     if not normals:
@@ -140,7 +141,7 @@ def shifted(line: Sequence[Point], by: float) -> list[Point]:
 
 
 def area_anchor(rings: Sequence[Sequence[Point]]) -> tuple[Point, float] | None:
-    """A point inside the largest part of an area on the tile, and that part's area; None when nothing is on the tile."""
+    """A point inside the largest part of an area on the tile, and that part's area; None when none is on the tile."""
     clipped = max((clip_ring(ring) for ring in rings), key=ring_area, default=[])
     size = ring_area(clipped)
     if size <= 0:
@@ -157,7 +158,7 @@ def area_anchor(rings: Sequence[Sequence[Point]]) -> tuple[Point, float] | None:
 def nearest_direction(point: Point, line: Sequence[Point]) -> tuple[float, Point]:
     """Distance of a point from a polyline, and the unit direction of the nearest segment."""
     best, direction = math.inf, (1.0, 0.0)
-    for a, b in zip(line, line[1:], strict=False):
+    for a, b in itertools.pairwise(line):
         dx, dy = b[0] - a[0], b[1] - a[1]
         squared = dx * dx + dy * dy
         if squared == 0:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from PIL import ImageColor
 from shapely.geometry import LineString, Point, Polygon, box
@@ -44,9 +45,9 @@ def _areas(canvas: Canvas, facts: Sequence[Fact]) -> None:
             canvas.stroke(part, canvas.metres(1.4, 3), row.get("outline", row.get("ink", row["fill"])))
 
 
-def _by_size(facts: object) -> list[Fact]:
+def _by_size(facts: Iterable[Fact]) -> list[Fact]:
     """The larger first, so that the smaller lie on top."""
-    return sorted(facts, key=lambda f: (-sum(geometry.ring_area(p) for p in f.parts), f.osm_id))  # type: ignore[call-overload, no-any-return]
+    return sorted(facts, key=lambda f: (-sum(geometry.ring_area(p) for p in f.parts), f.osm_id))
 
 
 def _water(canvas: Canvas, facts: Sequence[Fact]) -> None:
@@ -54,7 +55,9 @@ def _water(canvas: Canvas, facts: Sequence[Fact]) -> None:
     shores = [f for f in facts if f.kind == "coastline" and f.shape != "point"]
     for piece in sea([part for f in shores for part in f.parts]):
         canvas.fill(piece, {k: v for k, v in areas["coastline"].items() if k != "outline"})
-    for fact in _by_size(f for f in facts if f.shape == "area" and kinds()[f.kind].group == "water" and f not in shores):
+    for fact in _by_size(
+        f for f in facts if f.shape == "area" and kinds()[f.kind].group == "water" and f not in shores
+    ):
         canvas.fill(fact.parts, areas[fact.kind])
     lines = [f for f in facts if f.shape == "line" and kinds()[f.kind].group == "water"]
     lines += [f for f in shores if f.shape == "area"]
@@ -89,7 +92,7 @@ def _on_the_right(piece: Polygon, coast: Sequence[Ring]) -> bool:
     at: Point = piece.representative_point()
     best, side = math.inf, 0.0
     for part in coast:
-        for a, b in zip(part, part[1:], strict=False):
+        for a, b in itertools.pairwise(part):
             away = LineString([a, b]).distance(at)
             cross = (b[0] - a[0]) * (at.y - a[1]) - (b[1] - a[1]) * (at.x - a[0])
             if away < best - 1e-12 and cross != 0:

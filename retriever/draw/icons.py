@@ -46,7 +46,10 @@ def _outline(shape: str, side: int, inset: float) -> list[Point]:
     def shrunk(corners: list[Point]) -> list[Point]:
         scale = 1 - 2.2 * inset
         centre = (0.5, 0.62 if shape == "triangle" else 0.54)
-        return [(side * (centre[0] + (x - centre[0]) * scale), side * (centre[1] + (y - centre[1]) * scale)) for x, y in corners]
+        return [
+            (side * (centre[0] + (x - centre[0]) * scale), side * (centre[1] + (y - centre[1]) * scale))
+            for x, y in corners
+        ]
 
     if shape == "disc":
         return ring(64, middle, 0.0)

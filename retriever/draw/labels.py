@@ -1,4 +1,4 @@
-"""Names on the tile: along roads, under icons, inside areas. Icons come first; a label that finds no room is left out."""
+"""Names on the tile: along roads, under icons, inside areas. A label that finds no room is left out."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Labels:
         return False
 
     def _under(self, icon: Placed) -> None:
-        fact = self.facts[icon.index]
+        fact = self.facts[icon.fact]
         if kinds()[fact.kind].group == "street" and fact.kind not in ("memorial", "tower", "fountain"):
             return
         lines = self._lines(fact)
@@ -85,12 +85,12 @@ class Labels:
         for count in range(len(lines), 0, -1):
             picture = self._block(lines[:count], style()["label"]["place_ink"])
             down, side = reach + picture.height / 2, reach + picture.width / 2
-            if self._try_at(icon.index, picture, [(x, y + down), (x, y - down), (x + side, y), (x - side, y)]):
+            if self._try_at(icon.fact, picture, [(x, y + down), (x, y - down), (x + side, y), (x - side, y)]):
                 return
 
     def _areas(self) -> None:
         inks = style()["label"]
-        with_icon = {self.facts[icon.index].osm_id for icon in self.layout.icons}
+        with_icon = {self.facts[icon.fact].osm_id for icon in self.layout.icons}
         for index, fact in enumerate(self.facts):
             group = kinds()[fact.kind].group
             if fact.shape != "area" or not self.layout.shown[index] or not fact.names or fact.osm_id in with_icon:
@@ -122,10 +122,18 @@ class Labels:
                     self._put(picture, x, y, [box])
 
     def _roads(self) -> None:
-        ink = {"road": style()["label"]["road_ink"], "water": style()["label"]["water_ink"], "rail": style()["label"]["ink"]}
+        ink = {
+            "road": style()["label"]["road_ink"],
+            "water": style()["label"]["water_ink"],
+            "rail": style()["label"]["ink"],
+        }
         done: set[str] = set()
         order = sorted(
-            (i for i, f in enumerate(self.facts) if self.layout.shown[i] and f.shape == "line" and kinds()[f.kind].group in ink),
+            (
+                i
+                for i, f in enumerate(self.facts)
+                if self.layout.shown[i] and f.shape == "line" and kinds()[f.kind].group in ink
+            ),
             key=lambda i: (-_inside(self.facts[i]), self.facts[i].osm_id),
         )
         for index in order:
@@ -232,6 +240,14 @@ def _text(text: str, size: int, ink: str, fonts: Fonts, halo: int = 2) -> Image.
     for i, (row, font) in enumerate(rows):
         at = (width / 2, halo + step * (i + 0.5))
         if halo:
-            draw.text(at, row, font=font, anchor="mm", fill=style()["label"]["halo"], stroke_width=halo, stroke_fill=style()["label"]["halo"] + "d8")
+            draw.text(
+                at,
+                row,
+                font=font,
+                anchor="mm",
+                fill=style()["label"]["halo"],
+                stroke_width=halo,
+                stroke_fill=style()["label"]["halo"] + "d8",
+            )
         draw.text(at, row, font=font, anchor="mm", fill=ink)
     return image

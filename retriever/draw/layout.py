@@ -25,8 +25,8 @@ _MIN_ICON_AREA = 80.0
 
 
 class Placed(NamedTuple):
-    index: int
-    """Of the fact."""
+    fact: int
+    """Its index."""
     kind: str
     x: float
     y: float
@@ -45,14 +45,14 @@ class Layout(NamedTuple):
 
 
 def visible(facts: Sequence[Fact], *, size_m: float, px: int = REFERENCE_PX) -> list[bool]:
-    """Per fact, whether its symbol is really drawn. Does not depend on ``size_m`` or ``px`` today: icons scale along."""
+    """Per fact, whether its symbol is really drawn. ``size_m`` and ``px`` change nothing today: icons scale along."""
     return plan(facts).shown
 
 
 def plan(facts: Sequence[Fact]) -> Layout:
     """Decide for every fact; icons first, since dots and labels yield to them."""
     placed = _place_icons(facts)
-    with_icon = {icon.index for icon in placed}
+    with_icon = {icon.fact for icon in placed}
     shown = [_is_shown(fact, i in with_icon, placed) for i, fact in enumerate(facts)]
     return Layout(shown, placed)
 

@@ -16,7 +16,9 @@ from retriever.draw.style import style
 from retriever.types import Fact
 
 
-def draw_tile(facts: Sequence[Fact], *, size_m: float = 120.0, px: int = REFERENCE_PX, fonts: Fonts | None = None) -> Image.Image:
+def draw_tile(
+    facts: Sequence[Fact], *, size_m: float = 120.0, px: int = REFERENCE_PX, fonts: Fonts | None = None
+) -> Image.Image:
     """The picture of a tile: RGB, ``px`` by ``px``. A pure function: without ``fonts`` no system font is used.
 
     Facts are in tile coordinates; their order does not matter except between facts that tie in every other respect.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from retriever.draw import geometry
 from retriever.draw.canvas import Canvas, Point
@@ -19,7 +20,9 @@ def draw(canvas: Canvas, facts: Sequence[Fact]) -> None:
     bridges = [f for f in facts if f.kind == "bridge" and f.shape != "point"]
     raised = {f.osm_id for f in bridges}
     classes = list(style()["roads"])
-    roads = sorted((f for f in facts if f.kind in classes and f.shape != "point"), key=lambda f: (classes.index(f.kind), f.osm_id))
+    roads = sorted(
+        (f for f in facts if f.kind in classes and f.shape != "point"), key=lambda f: (classes.index(f.kind), f.osm_id)
+    )
     rails = [f for f in facts if f.kind in style()["rails"] and f.shape != "point"]
     _level(canvas, [f for f in roads if f.osm_id not in raised], [f for f in rails if f.osm_id not in raised])
     for fact in bridges:
@@ -68,17 +71,15 @@ def _level(canvas: Canvas, roads: Sequence[Fact], rails: Sequence[Fact]) -> None
         _rail(canvas, fact)
 
 
-def _surface(canvas: Canvas, fact: Fact, row: dict[str, object]) -> None:
-    width = canvas.metres(float(str(row["width"])), 2)
+def _surface(canvas: Canvas, fact: Fact, row: dict[str, Any]) -> None:
+    width = canvas.metres(row["width"], 2)
     for line in _lines(fact):
         if "dash" in row:
-            on, off = row["dash"]  # type: ignore[misc]
-            canvas.dash(line, width, str(row["fill"]), on, off)
+            canvas.dash(line, width, row["fill"], *row["dash"])
         else:
-            canvas.stroke(line, width, str(row["fill"]), caps="casing" in row)
+            canvas.stroke(line, width, row["fill"], caps="casing" in row)
         if "ladder" in row:
-            on, off = row["ladder"]  # type: ignore[misc]
-            canvas.dash(line, width * 0.86, "#ffffff", on, off)
+            canvas.dash(line, width * 0.86, "#ffffff", *row["ladder"])
 
 
 def _bridge(canvas: Canvas, fact: Fact, facts: Sequence[Fact]) -> None:
@@ -89,7 +90,9 @@ def _bridge(canvas: Canvas, fact: Fact, facts: Sequence[Fact]) -> None:
     tables = {**style()["roads"], **style()["rails"]}
     carried = max((tables[f.kind]["width"] for f in facts if f.osm_id == fact.osm_id and f.kind in tables), default=3.0)
     for line in _lines(fact):
-        canvas.stroke(line, canvas.metres(carried + 2 * (row["margin"] + style()["casing_m"]), 4), row["ink"], caps=False)
+        canvas.stroke(
+            line, canvas.metres(carried + 2 * (row["margin"] + style()["casing_m"]), 4), row["ink"], caps=False
+        )
         canvas.stroke(line, canvas.metres(carried + 2 * style()["casing_m"], 2), row["fill"], caps=False)
 
 
@@ -105,7 +108,9 @@ def _rail(canvas: Canvas, fact: Fact) -> None:
             canvas.stroke(parallel, canvas.metres(0.55, 2), row["ink"], caps=False)
         for (x, y), (ux, uy) in geometry.along(line, 4.0 / canvas.size_m, 2.0 / canvas.size_m):
             half = row["width"] * 0.75 / canvas.size_m
-            canvas.stroke([(x - uy * half, y + ux * half), (x + uy * half, y - ux * half)], canvas.metres(0.5, 2), row["ink"])
+            canvas.stroke(
+                [(x - uy * half, y + ux * half), (x + uy * half, y - ux * half)], canvas.metres(0.5, 2), row["ink"]
+            )
 
 
 def _arrows(canvas: Canvas, fact: Fact) -> None:
@@ -115,16 +120,23 @@ def _arrows(canvas: Canvas, fact: Fact) -> None:
     length, half = 7.0 / canvas.size_m, 1.5 / canvas.size_m
     for part in fact.parts:
         line = part if way > 0 else part[::-1]
-        for (x, y), (ux, uy) in geometry.along(line, 26.0 / canvas.size_m, min(12.0 / canvas.size_m, geometry.line_length(line) / 2)):
+        for (x, y), (ux, uy) in geometry.along(
+            line, 26.0 / canvas.size_m, min(12.0 / canvas.size_m, geometry.line_length(line) / 2)
+        ):
             tip = (x + ux * length / 2, y + uy * length / 2)
             neck = (x + ux * length * 0.05, y + uy * length * 0.05)
-            canvas.stroke([(x - ux * length / 2, y - uy * length / 2), neck], canvas.metres(0.95, 2), style()["arrow"]["ink"], caps=False)
+            canvas.stroke(
+                [(x - ux * length / 2, y - uy * length / 2), neck],
+                canvas.metres(0.95, 2),
+                style()["arrow"]["ink"],
+                caps=False,
+            )
             head = [tip, (neck[0] - uy * half, neck[1] + ux * half), (neck[0] + uy * half, neck[1] - ux * half)]
             canvas.draw.polygon(canvas.points(head), fill=style()["arrow"]["ink"])
 
 
 def road_at(point: Point, roads: Sequence[Fact], size_m: float) -> tuple[Point, float]:
-    """Direction and width in metres of the nearest road within 8 m; a street running east to west where there is none."""
+    """Direction and width in metres of the nearest road within 8 m; an east-west street where there is none."""
     best, direction, width = 8.0 / size_m, (1.0, 0.0), float(style()["roads"]["street"]["width"])
     for fact in roads:
         for part in fact.parts:
