@@ -64,6 +64,7 @@ class LocatedQuery:
     location: str | None = None
     """Queries of one location are resampled together; None: those with the same true tile."""
     heading_deg: float | None = None
+    area: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +137,7 @@ def _located(row: Mapping[str, Any]) -> LocatedQuery:
         source=str(row.get("source") or row.get("author") or "unknown"),
         location=row.get("location"),
         heading_deg=None if heading is None else float(heading),
+        area=row.get("area"),
     )
 
 

@@ -13,7 +13,9 @@ from eval.protocol import EvaluationError, Floats, LocatedQuery
 from eval.scorers import Scored
 
 
-def read_rankings(path: Path, ids: Sequence[str], queries: Sequence[LocatedQuery], *, saw: str = "") -> Scored:
+def read_rankings(
+    path: Path, ids: Sequence[str], queries: Sequence[LocatedQuery], *, name: str = "", saw: str = ""
+) -> Scored:
     """Rankings JSONL -> scores [Q, N]: minus the rank for listed tiles, ``-inf`` for the others.
 
     Joined by ``query_id`` and ``tile_id``, never by position. Neighbours in the order with exactly the same score are
@@ -31,7 +33,9 @@ def read_rankings(path: Path, ids: Sequence[str], queries: Sequence[LocatedQuery
         unjudged += bool(candidates) and all(c.get("error") for c in candidates)
         _fill(scores[row], candidates, columns, f"{path}, query {item.query.id!r}")
     note = f"{unjudged} queries not judged" if unjudged else ""
-    return Scored(method=method or "ranked", saw=saw or "as its method", draws=(scores,), failed=failed, note=note)
+    return Scored(
+        method=name or method or "ranked", saw=saw or "as its method", draws=(scores,), failed=failed, note=note
+    )
 
 
 def _by_query(path: Path, wanted: set[str]) -> tuple[str, dict[str, list[Mapping[str, Any]]]]:

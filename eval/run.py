@@ -165,12 +165,14 @@ def report(
     command: str,
     reference: str | None = "fused",
     seed: int = 0,
+    only_all: bool = False,
 ) -> Report:
-    """All queries and each split."""
+    """All queries together and, unless ``only_all``, each split."""
     known = reference if any(m.method == reference for m in measured) else None
     tables = [
         tabulate(name, measured, clusters, keep=mask, reference=known, seed=seed)
         for name, mask in splits(queries).items()
+        if name == "all" or not only_all
     ]
     return Report(
         title=title,
