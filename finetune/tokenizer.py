@@ -11,17 +11,24 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-# Alternatives in order: one Han character; other letters with the space before them; one digit; punctuation; white space.
+# In order: one Han character; other letters with the space before them; one digit; one mark; white space.
 PIECES = r"\p{Han}| ?[^\P{L}\p{Han}]+\p{M}*| ?\p{N}| ?[^\s\p{L}\p{N}]|\s+"
 
 
 def train_tokenizer(
-    texts: Iterable[str], *, vocab_size: int = 4096, special_tokens: Sequence[str] = (), lowercase: bool = False
+    texts: Iterable[str],
+    *,
+    vocab_size: int = 4096,
+    special_tokens: Sequence[str] = (),
+    lowercase: bool = False,
+    pieces: str = PIECES,
+    fragments: Sequence[str] = (),
 ) -> Tokenizer:
     """A byte-level BPE tokenizer with ids ``0 .. len(special_tokens) - 1`` for the special tokens, in their order.
 
     ``vocab_size`` counts special tokens and the 256 bytes and is an upper bound (a small corpus has fewer pairs).
     ``lowercase`` folds case before anything else, and then the round trip gives the folded text.
+    ``pieces`` says where words end. ``fragments`` are strings that always stand as one token (set phrases of a format).
     Raises ``ValueError`` where the vocabulary has no room for the bytes.
     """
     if vocab_size < 256 + len(special_tokens):
@@ -31,7 +38,7 @@ def train_tokenizer(
         tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+            pre_tokenizers.Split(Regex(pieces), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -44,4 +51,5 @@ def train_tokenizer(
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer=trainer)
+    tokenizer.add_tokens([AddedToken(f, special=False, normalized=False) for f in fragments])
     return tokenizer

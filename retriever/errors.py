@@ -22,7 +22,7 @@ class GalleryError(SightlineError):
     """A gallery folder that is missing, incomplete, damaged or not the one expected."""
 
 
-class IndexError_(SightlineError):
+class IndexMismatch(SightlineError):
     """An index that does not belong to the encoder or the gallery it is used with."""
 
 
@@ -41,3 +41,6 @@ class ReplyError(SightlineError):
     """The model answered, but not in the form that was asked for."""
 
     status = 502
+
+
+IndexError_ = IndexMismatch

@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
 
 TILE_MARGIN = 0.06
 """How far, in tile widths, a fact's geometry is kept beyond the tile's edge."""
@@ -38,12 +38,12 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """This record as JSON-ready dicts, lists, strings and numbers."""
-        return _plain(self)
+        return cast(dict[str, Any], _plain(self))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The record that :meth:`to_json` wrote. Raises ``KeyError``/``TypeError``/``ValueError`` on anything else."""
-        return _build(cls, data)
+        return cast(Self, _build(cls, data))
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,192 @@
+"""The judge: a multimodal model behind a chat client that looks at a tile, scores claims against it and explains.
+
+* ``look``: the tile's listing, whatever the query; asked once per picture and kept.
+* ``score``: the probability of "yes, this is the place", from the yes/no token pair.
+* ``explain``: a stance for every claim, and the reason in English and Chinese written from those stances.
+
+All three begin with the same words and picture, so a server with prefix caching reads a tile once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from PIL import Image
+
+from prompts.clients.base import ChatClient, ChatReply, ChatRequest, ImagePart
+from prompts.listing import parse_listing
+from prompts.readback import agrees
+from prompts.render import Template, explain_messages, load_template, look_messages, score_messages
+from prompts.schema import MAX_CLAIMS, explain_schema, read_reply
+from prompts.wording import template_explanation
+from retriever.errors import ReplyError
+from retriever.types import Claim, Evidence, Explanation, Stance, Tile, Usage
+
+LOOK_TOKENS = 160
+EXPLAIN_TOKENS = 700
+
+
+class ListingStore(Protocol):
+    """Keeps listings by model and picture. ``agent.listings`` has one in a file."""
+
+    def get(self, model: str, image_sha256: str) -> str | None: ...
+
+    def put(self, model: str, image_sha256: str, listing: str) -> None: ...
+
+
+class MemoryListings:
+    """Listings for the life of the process."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], str] = {}
+
+    def get(self, model: str, image_sha256: str) -> str | None:
+        return self._kept.get((model, image_sha256))
+
+    def put(self, model: str, image_sha256: str, listing: str) -> None:
+        self._kept[(model, image_sha256)] = listing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    p_match: float
+    """Of ``yes`` against ``no``, 0..1."""
+    listing: str
+    asked: tuple[str, ...]
+    """Ids of the claims that the question held; the rest did not fit."""
+    usage: Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    evidence: tuple[Evidence, ...]
+    """One for each claim, in the ledger's order."""
+    explanation: Explanation
+    usage: Usage
+
+
+class Judge:
+    """Asks one model about tiles. Raises ``ServerUnavailable`` or ``ReplyError``; never invents an answer."""
+
+    def __init__(self, client: ChatClient, *, store: ListingStore | None = None, template: str = "judge") -> None:
+        self.client = client
+        self.store: ListingStore = store if store is not None else MemoryListings()
+        self.template: Template = load_template(template)
+        self._looking: dict[str, asyncio.Task[tuple[str, Usage]]] = {}
+
+    @property
+    def name(self) -> str:
+        """Model and prompt, as recorded with every result."""
+        return f"{self.client.name}+{self.template.id}@{self.template.sha256[:8]}"
+
+    async def look(self, tile: Tile, png: bytes) -> str:
+        """What lies where on this tile, in the words of :mod:`prompts.listing`."""
+        return (await self._look(ImagePart(png=png)))[0]
+
+    async def _look(self, image: ImagePart) -> tuple[str, Usage]:
+        kept = self.store.get(self.name, image.sha256)
+        if kept is not None:
+            return kept, Usage()
+        # Two questions about one tile at the same time share one look.
+        task = self._looking.get(image.sha256)
+        if task is None:
+            task = asyncio.ensure_future(self._ask_look(image))
+            self._looking[image.sha256] = task
+            task.add_done_callback(lambda _: self._looking.pop(image.sha256, None))
+            return await asyncio.shield(task)
+        return (await asyncio.shield(task))[0], Usage()
+
+    async def _ask_look(self, image: ImagePart) -> tuple[str, Usage]:
+        reply = await self.client.complete(
+            ChatRequest(messages=tuple(look_messages(image, self.template)), max_tokens=LOOK_TOKENS)
+        )
+        listing = parse_listing(reply.text).text()
+        self.store.put(self.name, image.sha256, listing)
+        return listing, _usage(reply, "look")
+
+    async def score(self, tile: Tile, png: bytes, claims: Sequence[Claim]) -> Scored:
+        """The probability that this tile shows the place of these claims."""
+        image = ImagePart(png=png)
+        listing, usage = await self._look(image)
+        asked = _asked(claims)
+        messages = score_messages(image, listing, asked, self.template)
+        yes, no = self.template.yes, self.template.no
+        reply = await self.client.complete(ChatRequest(messages=tuple(messages), max_tokens=1, choices=(yes, no)))
+        if reply.choice_logprobs is None or not math.isfinite(reply.choice_logprobs[yes]):
+            raise ReplyError(
+                "the model server gave no probabilities for yes and no; start it with log-probabilities on"
+            )
+        p = math.exp(reply.choice_logprobs[yes])
+        return Scored(
+            p_match=p, listing=listing, asked=tuple(c.id for c in asked), usage=usage + _usage(reply, "score")
+        )
+
+    async def explain(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> Explained:
+        """Evidence for every claim and the reason in both languages.
+
+        The two texts are read back and must make the claims of the evidence; if not, the model is asked once more, and
+        then the same evidence is put in the words of the template (``author="template"``).
+        """
+        image = ImagePart(png=png)
+        listing, usage = await self._look(image)
+        asked = _asked(claims)
+        match = verdict_p >= 0.5
+        messages = tuple(explain_messages(image, listing, asked, match=match, template=self.template))
+        request = ChatRequest(messages=messages, max_tokens=EXPLAIN_TOKENS, json_schema=explain_schema(len(asked)))
+        problem: ReplyError | None = None
+        evidence: tuple[Evidence, ...] | None = None
+        for attempt in range(2):
+            try:
+                reply = await self.client.complete(
+                    replace(request, seed=attempt, temperature=0.0 if attempt == 0 else 0.7)
+                )
+                usage = usage + _usage(reply, "explain")
+                said = read_reply(reply.text, asked)
+            except ReplyError as error:
+                problem = error
+                continue
+            evidence = evidence or said.evidence
+            stances: dict[str, Stance] = {e.claim_id: e.stance for e in said.evidence}
+            if agrees(said.en, said.zh, asked, stances):
+                explanation = Explanation(en=said.en, zh=said.zh, author="model")
+                return Explained(evidence=_complete(said.evidence, claims), explanation=explanation, usage=usage)
+        if evidence is None:
+            raise problem or ReplyError("the model gave no evidence")
+        stances = {e.claim_id: e.stance for e in evidence}
+        return Explained(
+            evidence=_complete(evidence, claims),
+            explanation=template_explanation(asked, stances, match=match),
+            usage=usage,
+        )
+
+
+def _asked(claims: Sequence[Claim]) -> list[Claim]:
+    return [c for c in claims if c.status == "active"][:MAX_CLAIMS]
+
+
+def _complete(evidence: Sequence[Evidence], claims: Sequence[Claim]) -> tuple[Evidence, ...]:
+    """Evidence for every active claim; those that were not asked about are unknown."""
+    found = {e.claim_id: e for e in evidence}
+    return tuple(
+        found.get(c.id, Evidence(claim_id=c.id, stance="unknown", reason="not_visible", by="model"))
+        for c in claims
+        if c.status == "active"
+    )
+
+
+def _usage(reply: ChatReply, stage: str) -> Usage:
+    return Usage(
+        calls=1,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        seconds={stage: reply.seconds},
+    )
+
+
+def tile_png(image: Image.Image, side: int = 224) -> bytes:
+    """A tile as the judge is shown it: ``side`` pixels square, scaled by area, re-encoded by us."""
+    return ImagePart.of(image.convert("RGB").resize((side, side), Image.Resampling.BOX)).png

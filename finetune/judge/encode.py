@@ -1,0 +1,182 @@
+"""From a tile's conversation to token ids and labels, in the very form that the chat template renders.
+
+One sequence holds the whole conversation about a tile: *look* -> listing, *score* -> yes or no, *explain* -> JSON.
+Loss falls on the answers only, and, as a dense signal, on the last token of every claim line, where the model is asked
+for the claim's stance: those labels teach the hidden state at the claim, and nothing reads them at inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from finetune.judge.spec import GRID, VISUAL_TOKENS
+from prompts.listing import Finding
+from prompts.render import Template, claim_line
+from prompts.schema import write_reply
+from prompts.wording import explain
+from retriever.types import Claim
+
+IGNORE = -100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What the judge should say about one tile. ``None`` leaves that part of the conversation out."""
+
+    listing: str
+    learn_listing: bool
+    """Whether the listing is an answer to learn (a true one) or only context (the model's own)."""
+    claims: tuple[Claim, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    match: bool | None = None
+    explained: bool = False
+    image: int | None = None
+    """Row of the tile store; None: text only, the picture is left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    ids: list[int]
+    labels: list[int]
+    """Next-token targets: ``labels[i]`` is what position i should predict, or IGNORE."""
+    weights: list[float]
+    image_at: int
+    """Index of the first visual token, -1 without picture."""
+    image: int | None
+
+
+class Encoder:
+    """Encodes samples for one tokenizer and template."""
+
+    def __init__(self, tokenizer: Any, template: Template, *, verdicts: bool = True) -> None:
+        self.tokenizer, self.template, self.verdicts = tokenizer, template, verdicts
+        self._cache: dict[str, list[int]] = {}
+        self.stance_ids = {s: self._one(s) for s in ("supports", "contradicts", "unknown")}
+
+    def _one(self, word: str) -> int:
+        ids = self.tokens(word)
+        if len(ids) != 1:
+            raise ValueError(f"{word!r} is {len(ids)} tokens; the tokenizer's training texts must make it one")
+        return ids[0]
+
+    def tokens(self, text: str) -> list[int]:
+        found = self._cache.get(text)
+        if found is None:
+            found = self.tokenizer.encode(text, add_special_tokens=False)
+            if len(self._cache) < 200_000:
+                self._cache[text] = found
+        return found
+
+    def encode(self, sample: Sample) -> Encoded:
+        out = _Writer(self)
+        t = self.template
+        out.say("<|im_start|>system\n" + t.system + "<|im_end|>\n<|im_start|>user\n<|vision_start|>")
+        image_at = len(out.ids) if sample.image is not None else -1
+        if sample.image is not None:
+            out.ids += self.tokens("<|image_pad|>") * VISUAL_TOKENS
+            out.pad()
+        out.say(f"<|vision_end|>{t.look}<|im_end|>\n<|im_start|>assistant\n")
+        out.answer(sample.listing, learn=sample.learn_listing)
+        if sample.claims:
+            self._claims(out, sample)
+        if sample.explained:
+            self._explanation(out, sample)
+        return Encoded(ids=out.ids, labels=out.labels, weights=out.weights, image_at=image_at, image=sample.image)
+
+    def _claims(self, out: _Writer, sample: Sample) -> None:
+        before, after = self.template.score.split("«claims»")
+        out.say("\n<|im_start|>user\n" + before)
+        for i, (claim, finding) in enumerate(zip(sample.claims, sample.findings, strict=True), 1):
+            out.say(claim_line(claim, i))
+            out.mark(self.stance_ids[finding.stance])
+            if i < len(sample.claims):
+                out.say("\n")
+        out.say(after + "<|im_end|>\n<|im_start|>assistant\n")
+        if sample.match is not None:
+            word = self.template.yes if sample.match else self.template.no
+            out.answer(word, learn=self.verdicts, weight=4.0)
+
+    def _explanation(self, out: _Writer, sample: Sample) -> None:
+        stances = {c.id: f.stance for c, f in zip(sample.claims, sample.findings, strict=True)}
+        en, zh = explain(sample.claims, stances, match=sample.match)
+        out.say("\n<|im_start|>user\n" + self.template.explain + "<|im_end|>\n<|im_start|>assistant\n")
+        out.answer(write_reply(sample.findings, en, zh), learn=True)
+
+
+class _Writer:
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.ids: list[int] = []
+        self.labels: list[int] = []
+        self.weights: list[float] = []
+
+    def pad(self) -> None:
+        grow = len(self.ids) - len(self.labels)
+        self.labels += [IGNORE] * grow
+        self.weights += [1.0] * grow
+
+    def say(self, text: str) -> None:
+        self.ids += self.encoder.tokens(text)
+        self.pad()
+
+    def mark(self, target: int) -> None:
+        """Ask the last position for ``target``, whatever really follows it."""
+        self.labels[-1] = target
+        self.weights[-1] = 2.0
+
+    def answer(self, text: str, *, learn: bool, weight: float = 1.0) -> None:
+        start = len(self.ids)
+        self.ids += self.encoder.tokens(text) + self.encoder.tokens("<|im_end|>")
+        self.pad()
+        if learn:
+            for i in range(start, len(self.ids)):
+                self.labels[i - 1] = self.ids[i]
+                self.weights[i - 1] = weight
+
+
+def batch(items: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
+    """Right-padded tensors: ``ids, labels [B, L]``, ``weights [B, L]``, ``positions [3, B, L]`` (multimodal rotary).
+
+    Attention is causal, so positions after an item's end are never seen by it and need no mask.
+    """
+    length = max(len(e.ids) for e in items)
+    ids = torch.full((len(items), length), pad_id)
+    labels = torch.full((len(items), length), IGNORE)
+    weights = torch.zeros((len(items), length))
+    positions = torch.zeros((3, len(items), length), dtype=torch.long)
+    for b, e in enumerate(items):
+        n = len(e.ids)
+        ids[b, :n] = torch.tensor(e.ids)
+        labels[b, :n] = torch.tensor(e.labels)
+        weights[b, :n] = torch.tensor(e.weights)
+        positions[:, b, :n] = rope_positions(n, e.image_at)
+    return {"ids": ids, "labels": labels, "weights": weights, "positions": positions}
+
+
+def rope_positions(length: int, image_at: int) -> torch.Tensor:
+    """``[3, length]``: time, height, width of each token, as the model computes them for one picture."""
+    flat = torch.arange(length).expand(3, -1).clone()
+    if image_at < 0:
+        return flat
+    end = image_at + VISUAL_TOKENS
+    rows, cols = torch.meshgrid(torch.arange(GRID), torch.arange(GRID), indexing="ij")
+    flat[0, image_at:end] = image_at
+    flat[1, image_at:end] = image_at + rows.reshape(-1)
+    flat[2, image_at:end] = image_at + cols.reshape(-1)
+    flat[:, end:] = torch.arange(length - end) + image_at + GRID
+    return flat
+
+
+def patches(pictures: np.ndarray) -> torch.Tensor:
+    """Pictures ``[B, 224, 224, 3] uint8`` to ``[B * 196, 1536] float32``, as the image processor lays them out."""
+    side, patch, merge = pictures.shape[1], 16, 2
+    g = side // patch // merge
+    x = torch.from_numpy(np.ascontiguousarray(pictures)).float().div_(127.5).sub_(1.0)
+    x = x.view(len(pictures), g, merge, patch, g, merge, patch, 3).permute(0, 1, 4, 2, 5, 7, 3, 6)
+    x = x.unsqueeze(6).expand(-1, -1, -1, -1, -1, -1, 2, -1, -1)
+    return x.reshape(len(pictures) * g * g * merge * merge, 3 * 2 * patch * patch)

@@ -1,0 +1,224 @@
+"""The judge's recipe from data to run folder: tokenizer, base model stage by stage, own listings, adapter."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import nn
+
+from finetune.judge.claims import practice_claims
+from finetune.judge.encode import Encoder, Sample, patches, rope_positions
+from finetune.judge.spec import LORA_TARGETS, VISUAL_TOKENS, make_config, make_tokenizer
+from finetune.judge.store import TileStore, Witness, load_witnesses, open_store
+from finetune.judge.tasks import Pairs, joint_draw, text_draw, verdict_draw
+from finetune.judge.train import Draw, Stage, Trainer
+from prompts.listing import find, listing_order
+from prompts.render import claims_block, load_template
+from prompts.schema import write_reply
+from prompts.wording import explain
+
+LOOK_TOKENS = 120
+"""Longest listing the judge writes, in tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    seed: int
+    vocab_size: int
+    model: Mapping[str, int]
+    reserve: float
+    lora: Mapping[str, int]
+    witnesses_per_tile: int
+    stages: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        return cls(**yaml.safe_load(path.read_text(encoding="utf-8")))
+
+    def stage(self, name: str) -> Stage:
+        return Stage(name=name, seed=self.seed, **self.stages[name])
+
+
+class Run:
+    """One training run in one folder; every step is skipped when its result is there."""
+
+    def __init__(self, data: Path, folder: Path, recipe: Recipe) -> None:
+        self.folder, self.recipe, self.data = folder, recipe, data
+        folder.mkdir(parents=True, exist_ok=True)
+        self.store: TileStore = open_store(data)
+        rows = self.store.rows("train")
+        order = np.random.default_rng(recipe.seed).permutation(rows)
+        n = int(len(order) * recipe.reserve)
+        self.kept, self.rows = np.sort(order[:n]), np.sort(order[n:])
+        self.val = self.store.rows("val")
+        self.template = load_template()
+        self.tokenizer = self._tokenizer()
+        torch.manual_seed(recipe.seed)
+
+    def _tokenizer(self) -> Any:
+        from transformers import PreTrainedTokenizerFast
+
+        path = self.folder / "tokenizer"
+        if not path.exists():
+            make_tokenizer(self._corpus(), vocab_size=self.recipe.vocab_size).save_pretrained(path)
+        return PreTrainedTokenizerFast.from_pretrained(path)
+
+    def _corpus(self) -> Iterator[str]:
+        rng = random.Random(self.recipe.seed)
+        t = self.template
+        for _ in range(200):
+            yield from (t.system, t.look, t.explain, *t.score.split("«claims»"), "system", "user", "assistant")
+        for row in rng.sample(list(map(int, self.rows)), min(4000, len(self.rows))):
+            listing = self.store.listing(row, names=rng.random() < 0.3)
+            claims = practice_claims(listing, rng, n=8)
+            findings = [find(c, listing) for c in claims]
+            stances = {c.id: f.stance for c, f in zip(claims, findings, strict=True)}
+            en, zh = explain(claims, stances, match=rng.random() < 0.5)
+            yield from (listing.text(), claims_block(claims), write_reply(findings, en, zh), "supports", "contradicts")
+            yield from ("unknown", "c", "n", "s", "e", "w", "ne", "nw", "se", "sw", "-")
+
+    def fresh(self) -> tuple[Any, nn.Linear]:
+        from transformers import Qwen3VLForConditionalGeneration
+
+        torch.manual_seed(self.recipe.seed)
+        model = Qwen3VLForConditionalGeneration(make_config(self.tokenizer, **self.recipe.model))
+        head = nn.Linear(self.recipe.model["width"], len(listing_order()))
+        nn.init.constant_(head.bias, -3.0)
+        return model, head
+
+    def trainer(self, model: Any, head: nn.Linear) -> Trainer:
+        pad = self.tokenizer.pad_token_id
+        return Trainer(model, head, self.store.pictures, self.store.dense, self.folder, pad)
+
+    def base(self) -> tuple[Any, nn.Linear]:
+        """Stages text, dense and joint."""
+        model, head = self.fresh()
+        trainer = self.trainer(model, head)
+        encoder = Encoder(self.tokenizer, self.template, verdicts=False)
+        draws: dict[str, Draw | None] = {
+            "text": text_draw(encoder, self.store, self.rows),
+            "dense": None,
+            "joint": joint_draw(encoder, self.store, self.rows),
+        }
+        for name, draw in draws.items():
+            if name in self.recipe.stages:
+                trainer.fit(self.recipe.stage(name), draw, self.rows, self._check(trainer, encoder, name))
+        return model.eval(), head
+
+    def _check(self, trainer: Trainer, encoder: Encoder, name: str) -> Callable[[], dict[str, float]]:
+        """Teacher-forced accuracies on validation tiles (never test tiles)."""
+        draw = {"text": text_draw, "dense": joint_draw, "joint": joint_draw}[name](encoder, self.store, self.val)
+
+        @torch.no_grad()
+        def check() -> dict[str, float]:
+            trainer.meter.flush()
+            rng = random.Random(0)
+            for _ in range(6):
+                with torch.autocast("cpu", dtype=torch.bfloat16):
+                    trainer.loss([draw(rng) for _ in range(24)], dense_weight=1.0)
+            return {f"val_{k}": v for k, v in trainer.meter.flush().items()}
+
+        return check
+
+    def own_listings(self, model: Any, rows: Sequence[int]) -> dict[int, str]:
+        """What the model itself writes about these tiles; kept in ``own.jsonl``."""
+        path = self.folder / "own.jsonl"
+        done: dict[int, str] = {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                item = json.loads(line)
+                done[item["row"]] = item["listing"]
+        todo = [r for r in rows if r not in done]
+        with path.open("a", encoding="utf-8") as out:
+            for i in range(0, len(todo), 64):
+                part = todo[i : i + 64]
+                for row, text in zip(part, self.look(model, self.store.pictures[part]), strict=True):
+                    done[row] = text
+                    out.write(json.dumps({"row": row, "listing": text}) + "\n")
+                out.flush()
+        return done
+
+    @torch.no_grad()
+    def look(self, model: Any, pictures: np.ndarray) -> list[str]:
+        """Listings by greedy decoding, ``pictures [B, 224, 224, 3] uint8``."""
+        encoder = Encoder(self.tokenizer, self.template)
+        prompt = encoder.encode(Sample(listing="", learn_listing=False, image=0))
+        ids = torch.tensor([prompt.ids[:-1]] * len(pictures))
+        start = prompt.image_at
+        types = torch.zeros_like(ids)
+        types[:, start : start + VISUAL_TOKENS] = 1
+        model.config.use_cache = True
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                mm_token_type_ids=types,
+                pixel_values=patches(pictures),
+                image_grid_thw=torch.tensor([[1, 14, 14]] * len(pictures)),
+                max_new_tokens=LOOK_TOKENS,
+                do_sample=False,
+                eos_token_id=self.tokenizer.eos_token_id,
+                pad_token_id=self.tokenizer.pad_token_id,
+            )
+        return list(self.tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True))
+
+    def adapter(self, model: Any, head: nn.Linear) -> Any:
+        """The LoRA stage, on tiles the base model never saw."""
+        from peft import LoraConfig, get_peft_model
+
+        own = self.own_listings(model, [*map(int, self.kept), *map(int, self.val)])
+        lora = LoraConfig(
+            r=self.recipe.lora["r"],
+            lora_alpha=self.recipe.lora["alpha"],
+            target_modules=LORA_TARGETS,
+            task_type="CAUSAL_LM",
+            lora_dropout=0.0,
+        )
+        tuned = get_peft_model(model, lora)
+        head.requires_grad_(False)
+        encoder = Encoder(self.tokenizer, self.template)
+        kept, val = self._pairs(own, self.kept), self._pairs(own, self.val)
+        trainer = self.trainer(tuned, head)
+        draw = verdict_draw(encoder, kept)
+        trainer.fit(self.recipe.stage("lora"), draw, self.kept, self._verdicts(trainer, encoder, val))
+        return tuned.eval()
+
+    def _pairs(self, own: Mapping[int, str], rows: np.ndarray) -> Pairs:
+        chosen = {int(r): own[int(r)] for r in rows}
+        return Pairs(self.store, self.witnesses(), chosen)
+
+    def witnesses(self) -> list[Witness]:
+        return load_witnesses(self.data / "witnesses.jsonl")
+
+    def _verdicts(self, trainer: Trainer, encoder: Encoder, pairs: Pairs) -> Callable[[], dict[str, float]]:
+        draw = verdict_draw(encoder, pairs, true_listing=0.0)
+
+        @torch.no_grad()
+        def check() -> dict[str, float]:
+            trainer.meter.flush()
+            rng = random.Random(0)
+            for _ in range(16):
+                with torch.autocast("cpu", dtype=torch.bfloat16):
+                    trainer.loss([draw(rng) for _ in range(24)])
+            return {f"val_{k}": v for k, v in trainer.meter.flush().items()}
+
+        return check
+
+    def data_hash(self) -> str:
+        """SHA-256 over the tile table and the witnesses."""
+        digest = hashlib.sha256()
+        for name in ("tiles.parquet", "witnesses.jsonl"):
+            digest.update((self.data / name).read_bytes())
+        return digest.hexdigest()
+
+
+__all__ = ["LOOK_TOKENS", "Recipe", "Run", "rope_positions"]

@@ -1,0 +1,136 @@
+"""What each stage of the judge's training shows: draws of samples from the tile store."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from finetune.judge.claims import practice_claims
+from finetune.judge.encode import Encoded, Encoder, Sample
+from finetune.judge.store import TileStore, Witness, perturbed
+from finetune.judge.train import BLANKS, Draw
+from prompts.listing import Listing, find, parse_listing
+from prompts.schema import MAX_CLAIMS
+from retriever.geo import M_PER_DEG
+from retriever.types import Claim
+
+NEGATIVE_M = 150.0
+"""Centres at least this far apart: the point is then outside the other tile by 30 m and more."""
+_LOOKALIKES = 10
+
+
+def text_draw(encoder: Encoder, store: TileStore, rows: np.ndarray) -> Draw:
+    """True listings without pictures: claims to look up, some with names, some explained."""
+
+    def draw(rng: random.Random) -> Encoded:
+        row = int(rows[rng.randrange(len(rows))])
+        listing = perturbed(store.listing(row, names=rng.random() < 0.3), rng)
+        return encoder.encode(_practice(listing, rng, image=None, explained=rng.random() < 0.25))
+
+    return draw
+
+
+def joint_draw(encoder: Encoder, store: TileStore, rows: np.ndarray) -> Draw:
+    """Pictures with their true listing to learn, and claims on top."""
+
+    def draw(rng: random.Random) -> Encoded:
+        if rng.random() < 0.02:
+            return encoder.encode(Sample(listing="nothing", learn_listing=True, image=rng.choice(list(BLANKS))))
+        row = int(rows[rng.randrange(len(rows))])
+        return encoder.encode(_practice(store.listing(row), rng, image=row, explained=rng.random() < 0.08))
+
+    return draw
+
+
+def _practice(listing: Listing, rng: random.Random, *, image: int | None, explained: bool) -> Sample:
+    claims = tuple(practice_claims(listing, rng, n=rng.randint(3, 9)))
+    findings = tuple(find(c, listing) for c in claims)
+    balance = sum((f.stance == "supports") - (f.stance == "contradicts") for f in findings)
+    return Sample(
+        listing=listing.text(),
+        learn_listing=image is not None,
+        claims=claims,
+        findings=findings,
+        match=balance > 0 if explained else None,
+        explained=explained,
+        image=image,
+    )
+
+
+class Pairs:
+    """Match and no-match pairs from witnesses: half true tiles, half tiles elsewhere that look alike."""
+
+    def __init__(self, store: TileStore, witnesses: Sequence[Witness], own: Mapping[int, str]) -> None:
+        """``own``: listings that the base model wrote, by row; only rows with one can be drawn."""
+        self.store, self.own = store, own
+        self.witnesses = [w for w in witnesses if w.row in own]
+        table = store.table
+        self.lat, self.lon = table["lat"].to_numpy(), table["lon"].to_numpy()
+        self.area = table["area"].to_numpy()
+        self.by_area: dict[str, list[int]] = defaultdict(list)
+        for row in sorted(own):
+            self.by_area[self.area[row]].append(row)
+        self.read = {row: parse_listing(text) for row, text in own.items()}
+
+    def draw(self, rng: random.Random) -> tuple[Witness, int, bool]:
+        """A witness, a row and whether the row is the witness's tile (row < 0: a blank picture)."""
+        witness = rng.choice(self.witnesses)
+        roll = rng.random()
+        if roll < 0.5:
+            return witness, witness.row, True
+        if roll < 0.53:
+            return witness, rng.choice(list(BLANKS)), False
+        return witness, self._elsewhere(witness, rng), False
+
+    def _elsewhere(self, witness: Witness, rng: random.Random) -> int:
+        pool = self.by_area[self.area[witness.row]]
+        far = [r for r in rng.sample(pool, min(len(pool), _LOOKALIKES)) if self.apart(r, witness.row) >= NEGATIVE_M]
+        if not far:
+            far = [r for r in pool if self.apart(r, witness.row) >= NEGATIVE_M] or list(BLANKS)
+        if rng.random() < 0.4 or far[0] < 0:
+            return rng.choice(far)
+        return max(far, key=lambda r: (self.support(witness.claims, r), r))
+
+    def apart(self, a: int, b: int) -> float:
+        dy = (self.lat[a] - self.lat[b]) * M_PER_DEG
+        dx = (self.lon[a] - self.lon[b]) * M_PER_DEG * math.cos(math.radians(self.lat[a]))
+        return float(max(abs(dx), abs(dy)))
+
+    def support(self, claims: Sequence[Claim], row: int) -> int:
+        stances = [find(c, self.read[row]).stance for c in claims]
+        return stances.count("supports") - stances.count("contradicts")
+
+
+def verdict_draw(encoder: Encoder, pairs: Pairs, *, true_listing: float = 0.15) -> Draw:
+    """Verdicts and explanations on listings of the model's own (now and then the true one)."""
+
+    def draw(rng: random.Random) -> Encoded:
+        witness, row, match = pairs.draw(rng)
+        listing = parse_listing("") if row < 0 else pairs.read[row]
+        if row >= 0 and rng.random() < true_listing:
+            listing = pairs.store.listing(row, names=rng.random() < 0.5)
+        claims = _thinned(witness.claims, rng)
+        sample = Sample(
+            listing=listing.text(),
+            learn_listing=False,
+            claims=claims,
+            findings=tuple(find(c, listing) for c in claims),
+            match=match,
+            explained=rng.random() < 0.4,
+            image=row,
+        )
+        return encoder.encode(sample)
+
+    return draw
+
+
+def _thinned(claims: Sequence[Claim], rng: random.Random) -> tuple[Claim, ...]:
+    """Sometimes fewer claims, so that short descriptions are met too; renumbered from c1."""
+    keep = list(claims[:MAX_CLAIMS])
+    if len(keep) > 3 and rng.random() < 0.3:
+        keep = rng.sample(keep, rng.randint(2, len(keep)))
+    return tuple(keep)

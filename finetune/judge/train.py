@@ -1,0 +1,215 @@
+"""Training the judge, stage by stage; each stage continues from the last one's checkpoint.
+
+``text``: look claims up in a true listing, no pictures. ``dense``: the vision tower learns what lies in each visual
+token. ``joint``: pictures to listings, claims on top, dense labels beside. ``lora``: the adapter learns verdicts and
+explanations on listings that the base model wrote itself.
+
+A stage runs for a number of samples or of minutes, writes ``<run>/<stage>.pt`` every few minutes and goes on from it
+after an interruption; ``<run>/log.jsonl`` has one line per report.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from finetune.judge.encode import IGNORE, Encoded, batch, patches
+from finetune.judge.spec import VISUAL_TOKENS
+
+Draw = Callable[[random.Random], Encoded]
+"""Makes one training sample."""
+
+
+@dataclass(kw_only=True)
+class Stage:
+    name: str
+    samples: int
+    minutes: float
+    batch_size: int
+    lr: float
+    dense_weight: float = 0.0
+    warmup: int = 100
+    seed: int = 0
+
+
+@dataclass(kw_only=True)
+class Meter:
+    """Running means since the last report."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, value: float, n: int = 1) -> None:
+        self.sums[name] = self.sums.get(name, 0.0) + value
+        self.counts[name] = self.counts.get(name, 0) + n
+
+    def flush(self) -> dict[str, float]:
+        out = {k: round(self.sums[k] / max(1, self.counts[k]), 4) for k in self.sums}
+        self.sums.clear()
+        self.counts.clear()
+        return out
+
+
+class Trainer:
+    """One model, one run folder.
+
+    ``model`` is a ``Qwen3VLForConditionalGeneration`` (or its peft wrapper); ``head`` maps a visual token to the
+    logits of ``K`` kinds; ``pictures [N, 224, 224, 3]`` and ``dense [N, 49, K]`` are rows of the tile store.
+    """
+
+    def __init__(self, model: Any, head: nn.Linear, pictures: np.ndarray, dense: np.ndarray, run: Path, pad_id: int):
+        self.model, self.head, self.pictures, self.dense, self.run, self.pad_id = (
+            model,
+            head,
+            pictures,
+            dense,
+            run,
+            pad_id,
+        )
+        self.inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.meter = Meter()
+        run.mkdir(parents=True, exist_ok=True)
+
+    def fit(self, stage: Stage, draw: Draw | None, rows: np.ndarray, evaluate: Callable[[], dict[str, float]]) -> None:
+        """Run a stage to its end, or go on with it. ``draw=None`` trains the vision tower on dense labels alone."""
+        params = [p for p in (*self.model.parameters(), *self.head.parameters()) if p.requires_grad]
+        optimiser = torch.optim.AdamW(params, lr=stage.lr, weight_decay=0.02, betas=(0.9, 0.98))
+        seen, spent = self._resume(stage, optimiser)
+        total = max(1, stage.samples // stage.batch_size)
+        started = reported = saved = time.monotonic()
+        while seen < stage.samples and spent + time.monotonic() - started < stage.minutes * 60:
+            step = seen // stage.batch_size
+            done = max(step / total, (spent + time.monotonic() - started) / (stage.minutes * 60))
+            for group in optimiser.param_groups:
+                group["lr"] = stage.lr * min(1.0, (step + 1) / stage.warmup) * (0.02 + 0.98 * _cosine(done))
+            rng = random.Random(f"{stage.name}:{stage.seed}:{step}")
+            self._step(stage, draw, rows, rng)
+            torch.nn.utils.clip_grad_norm_(params, 1.0)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            seen += stage.batch_size
+            now = time.monotonic()
+            if now - reported > 60:
+                self._report(stage, seen, spent + now - started, {})
+                reported = now
+            if now - saved > 300:
+                self._save(stage, optimiser, seen, spent + now - started)
+                self._report(stage, seen, spent + now - started, evaluate())
+                saved = reported = time.monotonic()
+        self._save(stage, optimiser, seen, spent + time.monotonic() - started, final=True)
+        self._report(stage, seen, spent + time.monotonic() - started, evaluate())
+
+    def _step(self, stage: Stage, draw: Draw | None, rows: np.ndarray, rng: random.Random) -> None:
+        if draw is None:
+            images = [int(rows[rng.randrange(len(rows))]) for _ in range(stage.batch_size)]
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = self._dense_loss(self.see(images).pooler_output, images)
+            loss.backward()
+            return
+        items = [draw(rng) for _ in range(stage.batch_size)]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = self.loss(items, dense_weight=stage.dense_weight)
+        loss.backward()
+
+    def see(self, images: list[int]) -> Any:
+        """The vision tower's output for rows of the tile store."""
+        pixels = patches(self._pictures(images))
+        grid = torch.tensor([[1, 14, 14]] * len(images))
+        return self.inner.model.get_image_features(pixels, grid, return_dict=True)
+
+    def _pictures(self, images: list[int]) -> np.ndarray:
+        """Rows of the store; a negative row is a blank picture of that shade (see ``BLANKS``)."""
+        return np.stack([self.pictures[i] if i >= 0 else _blank(i) for i in images])
+
+    def loss(self, items: list[Encoded], *, dense_weight: float = 0.0) -> torch.Tensor:
+        """Weighted next-token loss on the labelled positions, plus the dense loss of the pictures."""
+        data = batch(items, self.pad_id)
+        images = [e.image for e in items if e.image is not None]
+        extra: dict[str, Any] = {}
+        dense = torch.zeros(())
+        if images:
+            seen = self.see(images)
+            extra = {"mm_encoder_outputs": {"image": seen}}
+            if dense_weight:
+                dense = self._dense_loss(seen.pooler_output, images)
+        hidden = self.inner.model(
+            input_ids=data["ids"], position_ids=data["positions"], use_cache=False, **extra
+        ).last_hidden_state
+        labelled = data["labels"] != IGNORE
+        logits = self.inner.lm_head(hidden[labelled]).float()
+        target, weight = data["labels"][labelled], data["weights"][labelled]
+        each = nn.functional.cross_entropy(logits, target, reduction="none")
+        self._count(logits, target, weight, each)
+        return (each * weight).sum() / weight.sum() + dense_weight * dense
+
+    def _count(self, logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, each: torch.Tensor) -> None:
+        right = logits.argmax(-1) == target
+        for name, value in (("answer", 1.0), ("stance", 2.0), ("verdict", 4.0)):
+            chosen = weight == value
+            self.meter.add(f"{name}_acc", float(right[chosen].sum()), int(chosen.sum()))
+            self.meter.add(f"{name}_loss", float(each[chosen].detach().sum()), int(chosen.sum()))
+
+    def _dense_loss(self, features: Any, images: list[int]) -> torch.Tensor:
+        """Balanced binary cross-entropy over ``[B, 49, K]``: rare kinds count as much as streets."""
+        logits = self.head(torch.cat(list(features)).view(len(images), VISUAL_TOKENS, -1)).float()
+        labels = [self.dense[i] if i >= 0 else np.zeros_like(self.dense[0]) for i in images]
+        target = torch.from_numpy(np.stack(labels)).float()
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, target, pos_weight=torch.tensor(4.0))
+        with torch.no_grad():
+            hit = (logits > 0.7) & (target > 0)
+            self.meter.add("dense_recall", float(hit.sum()), int(target.sum()))
+            self.meter.add("dense_precision", float(hit.sum()), int((logits > 0.7).sum()))
+            self.meter.add("dense_loss", float(loss))
+        return loss * 20.0
+
+    def _report(self, stage: Stage, seen: int, seconds: float, extra: dict[str, float]) -> None:
+        line = {"stage": stage.name, "samples": seen, "minutes": round(seconds / 60, 2), **self.meter.flush(), **extra}
+        with (self.run / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
+
+    def _save(self, stage: Stage, optimiser: Any, seen: int, seconds: float, *, final: bool = False) -> None:
+        path = self.run / f"{stage.name}.pt"
+        state = {
+            "model": dict(self.model.state_dict().items()),
+            "head": self.head.state_dict(),
+            "optimiser": None if final else optimiser.state_dict(),
+            "seen": seen,
+            "seconds": seconds,
+            "final": final,
+        }
+        torch.save(state, path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").rename(path)
+
+    def _resume(self, stage: Stage, optimiser: Any) -> tuple[int, float]:
+        path = self.run / f"{stage.name}.pt"
+        if not path.exists():
+            return 0, 0.0
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.head.load_state_dict(state["head"])
+        if state["final"]:
+            return stage.samples, state["seconds"]
+        optimiser.load_state_dict(state["optimiser"])
+        return state["seen"], state["seconds"]
+
+
+BLANKS = {-1: (242, 239, 233), -2: (255, 255, 255), -3: (0, 0, 0), -4: (128, 128, 128)}
+"""Blank pictures that training shows now and then: map paper, white, black, grey."""
+
+
+def _blank(row: int) -> np.ndarray:
+    return np.full((224, 224, 3), BLANKS[row], dtype=np.uint8)
+
+
+def _cosine(done: float) -> float:
+    return float(0.5 * (1 + np.cos(np.pi * min(1.0, done))))

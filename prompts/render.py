@@ -1,0 +1,103 @@
+"""Turning tiles, listings and claims into the judge's messages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from prompts.clients.base import ImagePart, Message, TextPart, neutralise
+from prompts.listing import AXES
+from retriever.errors import ModelError
+from retriever.geo import POINTS_SHORT, octant
+from retriever.types import Claim
+
+_FIELDS = ("id", "system", "look", "score", "explain", "yes", "no")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """The judge's prompt, checked when it is loaded; ``sha256`` goes into every result."""
+
+    id: str
+    system: str
+    look: str
+    score: str
+    explain: str
+    yes: str
+    no: str
+    sha256: str
+
+
+@cache
+def load_template(name: str = "judge") -> Template:
+    """Raises :class:`ModelError` when a field is missing or the claims have no place to stand."""
+    path = Path(__file__).with_name("templates") / f"{name}.yaml"
+    raw = path.read_bytes()
+    data: Mapping[str, str] = yaml.safe_load(raw)
+    missing = [f for f in _FIELDS if not isinstance(data.get(f), str)]
+    if missing or "«claims»" not in data.get("score", ""):
+        raise ModelError(
+            f"The template {path.name} lacks {', '.join(missing) or '«claims» in score'}; restore the file."
+        )
+    return Template(**{f: data[f] for f in _FIELDS}, sha256=hashlib.sha256(raw).hexdigest())
+
+
+def claim_line(claim: Claim, number: int) -> str:
+    """One claim as the judge reads it: ``c1: no cafe n``."""
+    return f"c{number}: {claim_words(claim)}"
+
+
+def claim_words(claim: Claim) -> str:
+    """A claim in the words of a listing, so that the two can be compared."""
+    bearing = claim.relation.bearing_deg
+    if claim.kind == "name":
+        what = f'name "{quoted(claim.value)}"'
+    elif claim.kind == "road" and claim.value == "runs":
+        return "road" if bearing is None else f"road {AXES[round((bearing % 180.0) / 45.0) % 4]}"
+    elif claim.kind in ("building", "junction"):
+        what = f"{claim.kind} {claim.value}"
+    else:
+        what = claim.value.replace("_", " ")
+    where = "" if bearing is None else f" {POINTS_SHORT[octant(bearing)]}"
+    return ("" if claim.polarity else "no ") + what + where
+
+
+def quoted(name: str) -> str:
+    """A name that cannot leave its quotes or its line, at most 60 characters."""
+    return neutralise(" ".join(name.replace('"', "'").replace(";", ",").split()))[:60]
+
+
+def claims_block(claims: Sequence[Claim]) -> str:
+    return "\n".join(claim_line(claim, i) for i, claim in enumerate(claims, 1))
+
+
+def look_messages(image: ImagePart, template: Template) -> list[Message]:
+    """``[system, user(image, question)]``: the part that all questions about a tile share."""
+    return [
+        Message(role="system", parts=(TextPart(text=template.system),)),
+        Message(role="user", parts=(image, TextPart(text=template.look))),
+    ]
+
+
+def score_messages(image: ImagePart, listing: str, claims: Sequence[Claim], template: Template) -> list[Message]:
+    question = template.score.replace("«claims»", claims_block(claims))
+    return [
+        *look_messages(image, template),
+        Message(role="assistant", parts=(TextPart(text=listing),)),
+        Message(role="user", parts=(TextPart(text=question),)),
+    ]
+
+
+def explain_messages(
+    image: ImagePart, listing: str, claims: Sequence[Claim], *, match: bool, template: Template
+) -> list[Message]:
+    return [
+        *score_messages(image, listing, claims, template),
+        Message(role="assistant", parts=(TextPart(text=template.yes if match else template.no),)),
+        Message(role="user", parts=(TextPart(text=template.explain),)),
+    ]

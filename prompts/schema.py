@@ -1,0 +1,77 @@
+"""What the judge may answer: one schema, the target of tuning and what evaluation parses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from prompts.clients.base import parse_json
+from prompts.listing import PARTS, Finding, region_of
+from retriever.errors import ReplyError
+from retriever.types import Claim, Evidence, Stance
+
+STANCES: tuple[str, ...] = get_args(Stance)
+MAX_CLAIMS = 12
+"""Claims in one question; more are asked about in the order of the ledger and the rest are ``unknown``."""
+
+
+def explain_schema(n_claims: int) -> dict[str, Any]:
+    """The JSON schema of an explanation of ``n_claims`` claims, in the order of its keys."""
+    item = {
+        "type": "object",
+        "properties": {
+            "claim": {"enum": [f"c{i}" for i in range(1, n_claims + 1)]},
+            "stance": {"enum": list(STANCES)},
+            "at": {"enum": [*PARTS, "-"]},
+        },
+        "required": ["claim", "stance", "at"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "evidence": {"type": "array", "items": item, "minItems": n_claims, "maxItems": n_claims},
+            "en": {"type": "string", "maxLength": 1200},
+            "zh": {"type": "string", "maxLength": 600},
+        },
+        "required": ["evidence", "en", "zh"],
+        "additionalProperties": False,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainReply:
+    evidence: tuple[Evidence, ...]
+    en: str
+    zh: str
+
+
+def write_reply(findings: Sequence[Finding], en: str, zh: str) -> str:
+    """The reply as the model is taught to write it: one line of JSON, keys in the schema's order."""
+    evidence = [
+        {"claim": f"c{i}", "stance": finding.stance, "at": finding.at or "-"} for i, finding in enumerate(findings, 1)
+    ]
+    return json.dumps({"evidence": evidence, "en": en, "zh": zh}, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_reply(text: str, claims: Sequence[Claim]) -> ExplainReply:
+    """Parse a reply; evidence is joined to claims by id. Raises :class:`ReplyError` on anything else."""
+    data: Mapping[str, Any] = parse_json(text, explain_schema(len(claims)))
+    by_number = {item["claim"]: item for item in data["evidence"]}
+    if len(by_number) != len(claims):
+        raise ReplyError(f"the model's evidence covers {len(by_number)} of {len(claims)} claims")
+    evidence = tuple(_evidence(claim, by_number[f"c{i}"]) for i, claim in enumerate(claims, 1))
+    return ExplainReply(evidence=evidence, en=data["en"].strip(), zh=data["zh"].strip())
+
+
+def _evidence(claim: Claim, item: Mapping[str, str]) -> Evidence:
+    stance: Stance = item["stance"]  # type: ignore[assignment]  # the schema allows nothing else
+    return Evidence(
+        claim_id=claim.id,
+        stance=stance,
+        reason="not_visible" if stance == "unknown" else None,
+        region=None if item["at"] == "-" else region_of(item["at"]),
+        by="model",
+    )
