@@ -1,0 +1,275 @@
+"""The judge's server: started on loopback, found again by the next command, stopped whole.
+
+A server that is kept writes a state file (address, key, model) that only its user can read. A later command asks that
+address whether it still serves the same model, by content hash, and uses it. Each server runs under
+:mod:`agent.serving_watch`, which ends it when it is no longer wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from agent.serving_bundle import JudgeBundle
+from agent.serving_flags import command, environment, vllm_build, vllm_problem
+from agent.settings import Settings
+from prompts.clients.http import OpenAIClient
+from retriever.errors import ServerUnavailable
+from retriever.models import write_atomic
+
+START_S = 300.0
+IDLE_S = 1800.0
+LOOPBACK = "127.0.0.1"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerState:
+    """What the next command needs to find a running server."""
+
+    pid: int
+    """Of the watch, which is also the process group."""
+    url: str
+    """Without ``/v1``."""
+    key: str
+    base_model: str
+    judge_model: str
+    log: str
+
+    def client(self, *, base: bool = False, concurrency: int = 16) -> OpenAIClient:
+        """A client for the judge, or for the base model without its adapter."""
+        model = self.base_model if base else self.judge_model
+        return OpenAIClient(f"{self.url}/v1", model, self.key, concurrency=concurrency, dialect="vllm")
+
+    def answers(self) -> bool:
+        """Whether this very server is up and offers these very models."""
+        try:
+            reply = httpx.get(
+                f"{self.url}/v1/models", headers={"Authorization": f"Bearer {self.key}"}, timeout=3, trust_env=False
+            )
+            names = {entry["id"] for entry in reply.json()["data"]} if reply.status_code == 200 else set()
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return False
+        return {self.base_model, self.judge_model} <= names
+
+
+class ModelServer:
+    """A vLLM server for one bundle. ``with ModelServer(bundle) as server: server.state.client()``.
+
+    ``keep``: it outlives this process, stops after ``idle_s`` seconds without a request, and is found again.
+    """
+
+    def __init__(
+        self,
+        bundle: JudgeBundle,
+        *,
+        port: int = 0,
+        keep: bool = False,
+        idle_s: float = IDLE_S,
+        start_s: float = START_S,
+        say: Say = lambda line: None,
+    ) -> None:
+        self.bundle = bundle
+        self.reused = False
+        self._port = port
+        self._keep = keep
+        self._idle_s = idle_s
+        self._start_s = start_s
+        self._say = say
+        self._state: ServerState | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def state(self) -> ServerState:
+        if self._state is None:
+            raise ServerUnavailable("the model server has not been started")
+        return self._state
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if not self._keep:
+            self.stop()
+
+    def start(self) -> ServerState:
+        """Find the running server or start one, and wait until it is healthy. Raises ``ServerUnavailable``."""
+        problem = vllm_problem()
+        if problem is not None:
+            raise ServerUnavailable(problem)
+        with _only_one(state_path(self.bundle)):
+            if self._keep and (found := find_server(self.bundle)) is not None:
+                self._state, self.reused = found, True
+                return found
+            self._state = self._launch()
+            if self._keep:
+                _write_private(state_path(self.bundle), asdict(self._state))
+        return self._state
+
+    def stop(self) -> None:
+        """End the server and everything it started. Doing it twice is fine."""
+        if self._state is not None:
+            stop_group(self._state.pid, self._process)
+        if self._keep:
+            state_path(self.bundle).unlink(missing_ok=True)
+        self._state = self._process = None
+
+    def _launch(self) -> ServerState:
+        build = vllm_build()
+        assert build is not None
+        port = self._port or free_port()
+        key = secrets.token_urlsafe(24)
+        log = Settings().folder("servers") / f"{self.bundle.judge_model}-{port}.log"
+        url = f"http://{LOOPBACK}:{port}"
+        inner = command(self.bundle, host=LOOPBACK, port=port, kind=build[0])
+        owner = ["--idle", str(self._idle_s)] if self._keep else ["--parent", str(os.getpid())]
+        argv = [sys.executable, "-m", "agent.serving_watch", "--url", url, *owner, "--", *inner]
+        self._say(f"starting vLLM {build[1]} ({build[0].upper()}) with {self.bundle.judge_model}; log: {log}")
+        with log.open("wb") as out:
+            os.chmod(log, 0o600)
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=environment(key=key, kind=build[0]),
+                cwd=Path(__file__).parent.parent,
+                start_new_session=True,
+            )
+        state = ServerState(
+            pid=self._process.pid,
+            url=url,
+            key=key,
+            base_model=self.bundle.base_model,
+            judge_model=self.bundle.judge_model,
+            log=str(log),
+        )
+        self._wait(state)
+        return state
+
+    def _wait(self, state: ServerState) -> None:
+        assert self._process is not None
+        began = time.monotonic()
+        try:
+            while not state.answers():
+                if self._process.poll() is not None:
+                    raise ServerUnavailable(f"the model server ended while starting: {_why(Path(state.log))}")
+                if time.monotonic() - began > self._start_s:
+                    raise ServerUnavailable(
+                        f"the model server was not ready after {self._start_s:.0f} s: {_why(Path(state.log))}"
+                    )
+                time.sleep(0.25)
+        except BaseException:
+            # Ctrl-C while waiting must not leave a server behind.
+            stop_group(state.pid, self._process)
+            raise
+        self._say(f"the model server is ready after {time.monotonic() - began:.0f} s")
+
+
+def state_path(bundle: JudgeBundle) -> Path:
+    """Where the state of a kept server for this bundle lies."""
+    return Settings().folder("servers") / f"{bundle.base_model}+{bundle.judge_model}.json"
+
+
+def find_server(bundle: JudgeBundle) -> ServerState | None:
+    """The kept server of this bundle, if it answers."""
+    state = _read_state(state_path(bundle))
+    return state if state is not None and state.answers() else None
+
+
+def kept_servers() -> list[ServerState]:
+    """Every kept server that answers; state files of those that are gone are removed."""
+    found = []
+    for path in sorted(Settings().folder("servers").glob("*.json")):
+        state = _read_state(path)
+        if state is not None and state.answers():
+            found.append(state)
+        else:
+            path.unlink(missing_ok=True)
+    return found
+
+
+def stop_kept() -> int:
+    """Stop every kept server. Returns how many there were."""
+    servers = kept_servers()
+    for state in servers:
+        stop_group(state.pid, None)
+    kept_servers()
+    return len(servers)
+
+
+def stop_group(pid: int, process: subprocess.Popen[bytes] | None, *, patience_s: float = 20.0) -> None:
+    """End a watch and its process group: politely, then not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(pid, number)
+        except (ProcessLookupError, PermissionError):
+            break
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and _group_lives(pid, process):
+            time.sleep(0.1)
+    if process is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+
+
+def _group_lives(pid: int, process: subprocess.Popen[bytes] | None) -> bool:
+    if process is not None:
+        # Our own child stays in the group as a zombie until it is waited for.
+        process.poll()
+    try:
+        os.killpg(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _read_state(path: Path) -> ServerState | None:
+    try:
+        return ServerState(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write_private(path: Path, data: dict[str, object]) -> None:
+    write_atomic(path, json.dumps(data, indent=2).encode() + b"\n")
+    os.chmod(path, 0o600)
+
+
+@contextlib.contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Two commands started at once must not start two servers: the second waits, and finds the first's."""
+    import fcntl
+
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _why(log: Path, lines: int = 15) -> str:
+    """The log's last lines, errors first if there are any."""
+    text = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    told = [line for line in text if "Error" in line or "error" in line][-3:] or text[-lines:]
+    return "\n".join([*told, f"(the whole log: {log})"])
