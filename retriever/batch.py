@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from PIL import Image
 
 from retriever.gallery import fact_to_json
 from retriever.grid import Cell, Grid
+from retriever.painters import Painter
 from retriever.sources.facts import Feature, facts_on
 from retriever.spool import Spool, clip
-from retriever.types import TILE_MARGIN, Fact, canonical_json
+from retriever.types import TILE_MARGIN, Box, Fact
 
 SCHEMA = pa.schema(
     [
@@ -33,11 +34,8 @@ SCHEMA = pa.schema(
         ("fact_count", pa.int32()),
     ]
 )
-"""The tile table. ``facts`` is JSON, null where no map was given; ``image_sha256`` is of the file, ``pixels_sha256`` of
-the decoded RGB bytes, which do not depend on how a machine packs a PNG."""
-
-Painter = Callable[[Cell, tuple[Fact, ...] | None], Image.Image | None]
-"""Draws one tile; None where there is nothing to show, which leaves the tile out."""
+"""The tile table. ``facts`` is canonical JSON, null where no map speaks; ``image_sha256`` is of the file,
+``pixels_sha256`` of the decoded RGB bytes, which do not depend on how a machine packs a PNG."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,54 +46,50 @@ class Plan:
     grid: Grid
     gallery_id: str
     px: int
-    with_facts: bool
+    imagery: Path | None
+    """Folder of overhead pictures; None draws the map."""
+    mapped: Box | None
+    """Where a map speaks, in degrees; None: nowhere."""
 
 
-def run_batch(plan: Plan, spool: Spool, painter: Painter, block: int) -> int:
+def run_batch(plan: Plan, spool: Spool, painter: Painter, block: int, part: Path) -> int:
     """Makes one block's tiles and its part of the table; returns the number of tiles. A finished part is kept."""
-    part = part_path(plan.work, block)
     if part.is_file():
         return int(pq.read_metadata(part).num_rows)
-    cells = spool.cells(block)
-    rows = [row for row in _rows(plan, spool, painter, block, cells) if row is not None]
-    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    rows = [row for row in _rows(plan, spool, painter, block) if row is not None]
     unfinished = part.with_suffix(".unfinished")
-    pq.write_table(table, unfinished, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), unfinished, compression="zstd")
     os.replace(unfinished, part)
     return len(rows)
 
 
-def part_path(work: Path, block: int) -> Path:
-    return work / "parts" / f"{block:09d}.parquet"
-
-
-def _rows(
-    plan: Plan, spool: Spool, painter: Painter, block: int, cells: Sequence[Cell]
-) -> Iterator[dict[str, Any] | None]:
-    if not plan.with_facts:
-        for cell in cells:
-            yield _row(plan, cell, None, painter)
-        return
+def _rows(plan: Plan, spool: Spool, painter: Painter, block: int) -> Iterator[dict[str, Any] | None]:
     features = spool.features(block)
     tree = shapely.STRtree([feature.geometry for feature in features])
-    for cell in cells:
-        yield _row(plan, cell, tile_facts(plan.grid, cell, features, tree), painter)
+    for cell in spool.cells(block):
+        facts = tile_facts(plan.grid, cell, features, tree) if _mapped(plan, cell) else None
+        picture = painter.paint(cell, facts)
+        yield None if picture is None else _row(plan, cell, facts, picture)
+
+
+def _mapped(plan: Plan, cell: Cell) -> bool:
+    if plan.mapped is None:
+        return False
+    lat, lon = plan.grid.frame.latlon(*plan.grid.centre(cell))
+    west, south, east, north = plan.mapped
+    return bool(west <= lon <= east and south <= lat <= north)
 
 
 def tile_facts(grid: Grid, cell: Cell, features: Sequence[Feature], tree: shapely.STRtree) -> tuple[Fact, ...]:
     """The facts of one tile: what touches the tile itself, cut a little beyond its edge."""
-    box = grid.tile_box(cell)
-    square, wide = shapely.box(*box), grid.tile_box(cell, TILE_MARGIN)
-    on_tile = [features[i] for i in sorted(tree.query(square, predicate="intersects"))]
+    box, wide = grid.tile_box(cell), grid.tile_box(cell, TILE_MARGIN)
+    on_tile = [features[i] for i in sorted(tree.query(shapely.box(*box), predicate="intersects"))]
     return facts_on(on_tile, [clip(feature.geometry, wide) for feature in on_tile], box)
 
 
-def _row(plan: Plan, cell: Cell, facts: tuple[Fact, ...] | None, painter: Painter) -> dict[str, Any] | None:
-    picture = painter(cell, facts)
-    if picture is None:
-        return None
+def _row(plan: Plan, cell: Cell, facts: tuple[Fact, ...] | None, picture: Image.Image) -> dict[str, Any]:
     id_ = plan.grid.tile_id(plan.gallery_id, cell)
-    image = f"images/r{cell[0] // 10 * 10:04d}/{id_}.png"
+    image = f"images/{cell[0] // 10:04d}/{id_}.png"
     data = _png(picture)
     path = plan.work / image
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,24 +99,27 @@ def _row(plan: Plan, cell: Cell, facts: tuple[Fact, ...] | None, painter: Painte
     degrees = {"lat": lat, "lon": lon, "west": west, "south": south, "east": east, "north": north}
     return {
         "id": id_,
-        # A tenth of a millimetre: what is left of the last bits, which differ between machines, is cut off.
+        # A tenth of a millimetre: the last bits, in which machines differ, are cut off.
         **{name: round(float(value), 9) for name, value in degrees.items()},
         "image": image,
         "image_sha256": hashlib.sha256(data).hexdigest(),
         "pixels_sha256": hashlib.sha256(picture.tobytes()).hexdigest(),
-        "facts": None if facts is None else json.dumps([fact_to_json(f) for f in facts], ensure_ascii=False),
+        "facts": None if facts is None else _canonical([fact_to_json(fact) for fact in facts]),
         "fact_count": None if facts is None else len(facts),
     }
 
 
+def _canonical(value: Any) -> str:
+    """What :func:`retriever.types.canonical_json` writes, for values that are plain already."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
 def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=6)
+    picture.save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
 
 
 def row_sha256(row: dict[str, Any]) -> str:
     """Hash of what a tile says and shows, without the packing of its picture."""
-    said = {name: row[name] for name in row if name not in ("image_sha256", "facts")}
-    said["facts"] = None if row["facts"] is None else json.loads(row["facts"])
-    return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+    return hashlib.sha256(_canonical({k: v for k, v in row.items() if k != "image_sha256"}).encode()).hexdigest()

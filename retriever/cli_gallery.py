@@ -31,6 +31,9 @@ def build(
     osm: Annotated[
         Path | None, typer.Option(help="Map extract: .osm, .osm.gz, .osm.bz2, .osm.pbf or .geojson.")
     ] = None,
+    imagery: Annotated[
+        Path | None, typer.Option(help="Folder of GeoTIFFs or x/y/z tiles: builds satellite tiles.")
+    ] = None,
     bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
     cover: Annotated[
         str, typer.Option(help="box: the whole area; touched: cells with roads or buildings; auto.")
@@ -41,8 +44,11 @@ def build(
     gallery_id: Annotated[
         str | None, typer.Option("--id", help="Name inside tile ids; from the source by default.")
     ] = None,
+    attribution: Annotated[str | None, typer.Option(help="Whom the imagery has to name.")] = None,
+    licence: Annotated[str | None, typer.Option(help="The imagery's licence.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that draw tiles.")] = 1,
 ) -> None:
-    """Build a gallery from a map extract. Stopped builds go on where they were."""
+    """Build a gallery from a map extract or from imagery. Stopped builds go on where they were."""
     from retriever.build import build_gallery
 
     if cover not in ("auto", "box", "touched"):
@@ -51,12 +57,16 @@ def build(
         gallery = build_gallery(
             out,
             osm=osm,
+            imagery=imagery,
             bbox=parse_box(bbox) if bbox else None,
             cover=cover,  # type: ignore[arg-type]
             size_m=size_m,
             stride=stride,
             px=px,
             gallery_id=gallery_id,
+            attribution=attribution,
+            licence=licence,
+            jobs=jobs,
             progress=show,
         )
     Console().print(f"{out}: {len(gallery)} {gallery.view} tiles, gallery {gallery.id}, sha256 {gallery.sha256[:12]}")

@@ -46,8 +46,14 @@ class Spool:
             inside += bool(rows)
             self._db.executemany("INSERT INTO feature VALUES (?, ?, ?)", rows)
         self._db.execute("CREATE INDEX IF NOT EXISTS by_block ON feature (block)")
+        self._db.execute(f"PRAGMA user_version = {inside}")
         self._db.commit()
         return inside
+
+    @property
+    def count(self) -> int:
+        """How many features :meth:`fill` found inside the grid."""
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def _rows(self, feature: Feature) -> list[tuple[int, str, bytes]]:
         found = list(self._blocks(feature.geometry))

@@ -48,9 +48,15 @@ class Feature:
     geometry: BaseGeometry
 
 
+def _buried(kind: Kind, tags: Mapping[str, str]) -> bool:
+    """Water and rails under the ground: mapped, but nobody standing there sees them. Streets in tunnels are seen."""
+    hidden = tags.get("tunnel") in ("yes", "culvert", "flooded", "covered") or tags.get("location") == "underground"
+    return hidden and kind.group in ("water", "rail")
+
+
 def features_of(obj: MapObject) -> Iterator[Feature]:
     """What an object shows on a map: one feature for each of its kinds, none where it shows nothing."""
-    found = kinds_of(obj.tags)
+    found = [kind for kind in kinds_of(obj.tags) if not _buried(kind, obj.tags)]
     if not found:
         return
     names, tags = names_of(obj.tags), seen_tags(obj.tags)
