@@ -82,7 +82,10 @@ def rerank(gallery: Gallery, queries: Sequence[LocatedQuery], method: str, args:
         "".join(json.dumps(q.query.to_json() | {"images": []}, ensure_ascii=False) + "\n" for q in queries),
         encoding="utf-8",
     )
-    options = ["--reranker", method, "--backend", args.backend, "--shortlist", str(args.shortlist)]
+    if args.fresh:
+        ranked.unlink(missing_ok=True)
+    # No explanations: the order is all that is measured here.
+    options = ["--top", "0", "--reranker", method, "--backend", args.backend, "--shortlist", str(args.shortlist)]
     sightline("locate", "--gallery", gallery.path, "--batch", asked, "--out", ranked, *options)
     return read_rankings(ranked, gallery.ids, queries, name=f"reranked: {method}", saw=SAW.get(method, "as its method"))
 
@@ -137,6 +140,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--backend", default="vllm", choices=("auto", "vllm", "transformers", "none"))
     parser.add_argument("--rerankers", default="posterior,yesno", help="by commas; empty for retrieval alone")
     parser.add_argument("--shortlist", type=int, default=10, help="tiles that the judge looks at")
+    parser.add_argument("--fresh", action="store_true", help="rank again what an earlier run has ranked")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
