@@ -70,7 +70,8 @@ class ServerState:
 class ModelServer:
     """A vLLM server for one bundle. ``with ModelServer(bundle) as server: server.state.client()``.
 
-    ``keep``: it outlives this process, stops after ``idle_s`` seconds without a request, and is found again.
+    ``keep``: other commands find it, it outlives this process, and stops after ``idle_s`` seconds without a request.
+    ``bound``: it ends with this process all the same.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class ModelServer:
         *,
         port: int = 0,
         keep: bool = False,
+        bound: bool = False,
         idle_s: float = IDLE_S,
         start_s: float = START_S,
         say: Say = lambda line: None,
@@ -87,6 +89,7 @@ class ModelServer:
         self.reused = False
         self._port = port
         self._keep = keep
+        self._bound = bound or not keep
         self._idle_s = idle_s
         self._start_s = start_s
         self._say = say
@@ -121,6 +124,11 @@ class ModelServer:
                 _write_private(state_path(self.bundle), asdict(self._state))
         return self._state
 
+    def check(self) -> None:
+        """Raises ``ServerUnavailable`` if the server that this process started has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            raise ServerUnavailable(f"the model server ended: {_why(Path(self.state.log))}")
+
     def stop(self) -> None:
         """End the server and everything it started. Doing it twice is fine."""
         if self._state is not None:
@@ -137,7 +145,8 @@ class ModelServer:
         log = Settings().folder("servers") / f"{self.bundle.judge_model}-{port}.log"
         url = f"http://{LOOPBACK}:{port}"
         inner = command(self.bundle, host=LOOPBACK, port=port, kind=build[0])
-        owner = ["--idle", str(self._idle_s)] if self._keep else ["--parent", str(os.getpid())]
+        owner = ["--idle", str(self._idle_s if self._keep else 0.0)]
+        owner += ["--parent", str(os.getpid())] if self._bound else []
         argv = [sys.executable, "-m", "agent.serving_watch", "--url", url, *owner, "--", *inner]
         self._say(f"starting vLLM {build[1]} ({build[0].upper()}) with {self.bundle.judge_model}; log: {log}")
         with log.open("wb") as out:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.serving import ModelServer, Say
+from agent.serving import ModelServer, Say, ServerState
 from agent.serving_bundle import JudgeBundle
 from agent.serving_flags import vllm_build, vllm_problem
 from agent.serving_golden import Golden, GoldenReport, check_golden, load_golden
@@ -66,8 +66,7 @@ def _by_vllm(bundle: JudgeBundle, keep: bool, concurrency: int, say: Say) -> Ope
     server = ModelServer(bundle, keep=keep, say=say)
     state = server.start()
     try:
-        base = state.client(base=True) if bundle.adapter is not None else None
-        golden = _golden(bundle, state.client(), base)
+        golden = verify(bundle, state)
     except BaseException:
         server.stop()
         raise
@@ -123,6 +122,12 @@ def _only_model(url: str, key: str) -> str:
     if len(names) != 1:
         raise ServerUnavailable(f"{url} offers {len(names)} models; choose one with SIGHTLINE_SERVER_MODEL")
     return names[0]
+
+
+def verify(bundle: JudgeBundle, state: ServerState) -> GoldenReport | None:
+    """Have a server show the bundle's golden answers; None if the bundle has none. Raises ``ModelError``."""
+    base = state.client(base=True) if bundle.adapter is not None else None
+    return _golden(bundle, state.client(), base)
 
 
 def _golden(bundle: JudgeBundle, client: ChatClient, base: ChatClient | None) -> GoldenReport | None:

@@ -207,7 +207,8 @@ class OpenAIClient:
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ReplyError(f"the model server at {self.base_url} left out part of its answer ({error!r})") from None
         if logprobs is not None:
-            text = max(logprobs, key=lambda word: logprobs[word])
+            # One token was asked for, so "length" is how a whole answer ends.
+            text, finish = max(logprobs, key=lambda word: logprobs[word]), "stop"
         if request.json_schema is not None:
             if finish == "length":
                 raise ReplyError(f"the model's JSON was cut off at {request.max_tokens} tokens: {clip(text)}")
