@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def colour_name(value: str) -> str | None:
     return min(_RGB, key=lambda name: float(np.sum((rgb - np.array(_RGB[name])) ** 2)))
 
 
-def storeys(tags: dict[str, str]) -> int | None:
+def storeys(tags: Mapping[str, str]) -> int | None:
     """Storeys that the tags give, None if they do not."""
     for tag in LEVEL_TAGS:
         try:
@@ -73,7 +73,7 @@ def check_building(claim: Claim, index: FactIndex) -> Evidence:
     rows = index.of_kinds(frozenset({"building"}))
     near = index.inside(place.zone, rows)
     if what == "storeys" and value.isdigit():
-        said = {row: _storeys_fit(int(value), dict(index.facts[row].tags)) for row in near}
+        said = {row: _storeys_fit(int(value), index.facts[row].tags) for row in near}
     elif what == "colour":
         said = {row: _colour_fit(value, index.facts[row].tags.get) for row in near}
     else:
@@ -91,7 +91,7 @@ def _against(claim: Claim, index: FactIndex, near: list[int], said: Sequence[boo
     return unknown(claim)
 
 
-def _storeys_fit(number: int, tags: dict[str, str]) -> bool | None:
+def _storeys_fit(number: int, tags: Mapping[str, str]) -> bool | None:
     mapped = storeys(tags)
     return None if mapped is None else abs(mapped - number) <= max(1.0, 0.15 * number)
 

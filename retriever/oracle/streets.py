@@ -50,7 +50,7 @@ def axes(index: FactIndex, row: int, within: float = NEAR_M) -> list[tuple[float
     for line in lines_of(index, row):
         for a, b in pairwise(line):
             length = float(np.hypot(*(b - a)))
-            if length >= 3.0 and _to_segment(a, b) <= within:
+            if length >= 3.0 and to_segment(a, b) <= within:
                 found.append((float(np.degrees(np.arctan2(*(b - a)))) % 180.0, length))
     return found
 
@@ -61,7 +61,8 @@ def axis_error(a: float, b: float) -> float:
     return min(off, 180.0 - off)
 
 
-def _to_segment(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def to_segment(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Metres from the origin to the segment from ``a`` to ``b``."""
     run = b - a
     t = float(np.clip(-(a @ run) / max(float(run @ run), 1e-9), 0.0, 1.0))
     return float(np.hypot(*(a + t * run)))

@@ -1,0 +1,1 @@
+"""The data that teaches and tests: descriptions, pairs, views, annotators."""
