@@ -1,0 +1,27 @@
+"""``sightline train ...`` and ``sightline data ...``: how the models learned it."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the training commands; torch is imported only when one runs."""
+    train = typer.Typer(no_args_is_help=True, help="Train the shipped models.")
+    app.add_typer(train, name="train")
+    _register_encoder(train)
+    if importlib.util.find_spec("finetune.cli_judge"):
+        from finetune.cli_judge import register as register_judge
+
+        register_judge(train)
+
+
+def _register_encoder(train: typer.Typer) -> None:
+    from finetune.encoder import cli
+
+    train.command("tiles")(cli.tiles)
+    train.command("texts")(cli.texts)
+    train.command("encoder")(cli.encoder)
+    train.command("export-encoder")(cli.export_encoder)

@@ -1,0 +1,262 @@
+"""The training loop of the dual encoder, in stages.
+
+``words``: text tower against the label tower (no pixels, so it is quick).
+``look``: image tower alone, by dense labels and by the label tower's vectors of the same tiles.
+``join``: text and image towers against each other, dense labels beside.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from finetune.encoder.bank import Bank, Rows, Sampler, places
+from finetune.encoder.labels import channels
+from finetune.encoder.loss import contrastive_loss, dense_loss, excluded_pairs
+from finetune.encoder.towers import DenseHead, LabelTower, patch_tokens
+from finetune.encoder.validate import validate
+from retriever.encoder import BoxResize, text_features
+from retriever.models import write_atomic
+
+MAX_SCALE = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    name: Literal["words", "look", "join"]
+    steps: int
+    batch: int
+    lr: float
+    warmup: int = 100
+    same_area: float = 0.0
+    """Part of each batch drawn from one area: hard negatives."""
+    dense: float = 1.0
+    """Weight of the dense loss."""
+    smoothing: float = 0.0
+    floor: float = 0.02
+    """Where the cosine schedule ends, as a part of ``lr``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    stages: tuple[Stage, ...]
+    seed: int = 0
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    validate_every: int = 500
+    checkpoint_s: float = 180.0
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
+        """Raises ``TypeError`` for a field that there is not."""
+        return cls(**{**data, "stages": tuple(Stage(**stage) for stage in data["stages"])})
+
+
+@dataclass
+class Learner:
+    """Everything that learns, with its optimiser state: what a checkpoint holds."""
+
+    model: Any
+    labels: LabelTower
+    dense: DenseHead
+    label_scale: nn.Parameter = field(default_factory=lambda: nn.Parameter(torch.tensor(math.log(1 / 0.07))))
+
+    @classmethod
+    def new(cls, model: Any, *, cells: int, seed: int) -> Learner:
+        torch.manual_seed(seed)
+        width, dim = model.visual.transformer.width, model.visual.proj.shape[1]
+        count = len(channels())
+        return cls(model, LabelTower(cells=cells, channels=count, dim=dim), DenseHead(width=width, channels=count))
+
+    def parameters(self, stage: str) -> list[nn.Parameter]:
+        """What one stage moves."""
+        image = [*self.model.visual.parameters(), *self.dense.parameters()]
+        text = [p for name, p in self.model.named_parameters() if not name.startswith("visual.")]
+        if stage == "words":
+            text = [p for p in text if p is not self.model.logit_scale]
+            return [*text, *self.labels.parameters(), self.label_scale]
+        return image if stage == "look" else [*image, *text]
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "labels": self.labels.state_dict(),
+            "dense": self.dense.state_dict(),
+            "label_scale": self.label_scale.detach(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.labels.load_state_dict(state["labels"])
+        self.dense.load_state_dict(state["dense"])
+        self.label_scale.data.copy_(state["label_scale"])
+
+
+class Trainer:
+    """Runs a recipe; every file it writes lies in ``out``: log.jsonl, last.pt, best.pt."""
+
+    def __init__(
+        self, learner: Learner, bank: Bank, held: Bank, preprocess: BoxResize, recipe: Recipe, out: Path
+    ) -> None:
+        self.learner, self.bank, self.held, self.preprocess = learner, bank, held, preprocess
+        self.recipe, self.out = recipe, out
+        self.best = -1.0
+        self.stage, self.step = 0, 0
+        self._weight = positive_weight(bank)
+        self._saved = time.monotonic()
+        out.mkdir(parents=True, exist_ok=True)
+
+    def run(self, on_step: Callable[[Stage, int, float], None] | None = None) -> None:
+        """All stages from where the last checkpoint stands."""
+        pending = self.resume()
+        while self.stage < len(self.recipe.stages):
+            stage = self.recipe.stages[self.stage]
+            optimiser = self._optimiser(stage)
+            if pending:
+                optimiser.load_state_dict(pending)
+            pending = None
+            self._run_stage(stage, optimiser, on_step)
+            self.stage, self.step = self.stage + 1, 0
+            self.save(None)
+
+    def _run_stage(
+        self, stage: Stage, optimiser: torch.optim.Optimizer, on_step: Callable[[Stage, int, float], None] | None
+    ) -> None:
+        sampler = Sampler(
+            self.bank, batch=stage.batch, seed=self.recipe.seed * 100 + self.stage, same_area=stage.same_area
+        )
+        moved = [p for group in optimiser.param_groups for p in group["params"]]
+        while self.step < stage.steps:
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(stage, self.step)
+            losses = self.losses(stage, *sampler.rows(self.step))
+            total = torch.stack(list(losses.values())).sum()
+            optimiser.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(moved, self.recipe.clip)
+            optimiser.step()
+            self.step += 1
+            self._after(stage, {k: float(v.detach()) for k, v in losses.items()}, optimiser)
+            if on_step:
+                on_step(stage, self.step, float(total.detach()))
+
+    def _after(self, stage: Stage, losses: dict[str, float], optimiser: torch.optim.Optimizer) -> None:
+        if not all(math.isfinite(v) for v in losses.values()):
+            raise FloatingPointError(
+                f"the loss is {losses} at step {self.step} of {stage.name}: lower the learning rate"
+            )
+        if self.step % 20 == 0:
+            self.log(losses)
+        last = self.step == stage.steps
+        if stage.name == "join" and (last or self.step % self.recipe.validate_every == 0):
+            self.check()
+        if last or time.monotonic() - self._saved > self.recipe.checkpoint_s:
+            self.save(optimiser)
+
+    def losses(self, stage: Stage, tiles: Rows, texts: Rows) -> dict[str, torch.Tensor]:
+        """The terms of one step, each already weighted."""
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            if stage.name == "words":
+                label = self.learner.labels(self.bank.dense(tiles))
+                text = text_features(self.learner.model, self.bank.texts.batch(texts))
+                return {"words": self._contrast(stage, text, label, self.learner.label_scale, tiles, texts)}
+            with patch_tokens(self.learner.model) as seen:
+                image = self.learner.model.encode_image(self.bank.pixels(tiles, self.preprocess))
+            labels = self.bank.dense(tiles)
+            out = {"dense": stage.dense * dense_loss(self.learner.dense(seen[0]), labels, self._weight)}
+            if stage.name == "look":
+                with torch.no_grad():
+                    target = self.learner.labels(labels)
+                aligned = nn.functional.cosine_similarity(image.float(), target.float(), dim=-1)
+                out["align"] = 5.0 * (1.0 - aligned).mean()
+                out["tell"] = self._contrast(stage, target, image, self.learner.label_scale.detach(), tiles, texts)
+                return out
+            text = text_features(self.learner.model, self.bank.texts.batch(texts))
+            out["join"] = self._contrast(stage, text, image, self.learner.model.logit_scale, tiles, texts)
+            return out
+
+    def _contrast(
+        self, stage: Stage, text: torch.Tensor, tile: torch.Tensor, scale: torch.Tensor, tiles: Rows, texts: Rows
+    ) -> torch.Tensor:
+        excluded = excluded_pairs(**places(self.bank, tiles, texts))
+        limit = scale.exp().clamp(max=MAX_SCALE)
+        return contrastive_loss(text, tile, limit, excluded, smoothing=stage.smoothing)
+
+    def check(self) -> dict[str, Any]:
+        """Validate; keep the model where its mean contains@10 is the best so far."""
+        self.learner.model.eval()
+        found = validate(self.learner.model, self.held, self.preprocess)
+        self.learner.model.train()
+        self.log({"validation": found})
+        if found["mean"]["contains@10"] > self.best:
+            self.best = found["mean"]["contains@10"]
+            _save(self.out / "best.pt", {"model": self.learner.model.state_dict(), "metrics": found, "at": self._at()})
+        return found
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        line = {**self._at(), "time": round(time.time(), 1), **entry}
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as f:
+            f.write(json.dumps(line) + "\n")
+
+    def _at(self) -> dict[str, Any]:
+        stages = self.recipe.stages
+        return {"stage": stages[min(self.stage, len(stages) - 1)].name, "step": self.step}
+
+    def save(self, optimiser: torch.optim.Optimizer | None) -> None:
+        """Write last.pt; with no optimiser the next stage starts fresh."""
+        state = {**self.learner.state(), "stage": self.stage, "step": self.step, "best": self.best}
+        state["data"] = self.bank.sha256
+        state["optimiser"] = optimiser.state_dict() if optimiser else None
+        _save(self.out / "last.pt", state)
+        self._saved = time.monotonic()
+
+    def resume(self) -> dict[str, Any] | None:
+        """Take up last.pt where there is one; returns the optimiser's state."""
+        path = self.out / "last.pt"
+        if not path.exists():
+            return None
+        state = torch.load(path, weights_only=True)
+        self.learner.restore(state)
+        self.stage, self.step, self.best = state["stage"], state["step"], state["best"]
+        optimiser: dict[str, Any] | None = state["optimiser"]
+        return optimiser
+
+    def _optimiser(self, stage: Stage) -> torch.optim.Optimizer:
+        moved = self.learner.parameters(stage.name)
+        groups = [
+            {"params": [p for p in moved if p.ndim >= 2], "weight_decay": self.recipe.weight_decay},
+            {"params": [p for p in moved if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), eps=1e-6)
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    """Linear warm-up, then a cosine down to ``floor``."""
+    if step < stage.warmup:
+        return stage.lr * (step + 1) / stage.warmup
+    done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
+    return stage.lr * (stage.floor + (1 - stage.floor) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def positive_weight(bank: Bank, sample: int = 1000) -> torch.Tensor:
+    """[channels] weights of the dense loss's positives: rarer kinds weigh more, up to 12."""
+    rows = np.linspace(0, len(bank) - 1, min(sample, len(bank))).astype(np.int64)
+    part = bank.dense(rows).float().mean((0, 1)).clamp(1e-6, 0.5)
+    return ((1 - part) / part).pow(0.4).clamp(1.0, 12.0)
+
+
+def _save(path: Path, state: Mapping[str, Any]) -> None:
+    import io
+
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_atomic(path, buffer.getvalue())

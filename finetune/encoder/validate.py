@@ -1,0 +1,70 @@
+"""Validation of a model in training: recall over the whole gallery of each validation area, ties against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from finetune.encoder.bank import Bank, Rows
+from finetune.encoder.tiles import SIZE_M
+from retriever.encoder import BoxResize, text_features
+
+KS = (1, 5, 10)
+
+
+def ranks_of(scores: NDArray[np.float32], right: Rows) -> Rows:
+    """Rank of the right tile in each row of ``scores`` [Q, N]: 1 + those above + the others that are equal."""
+    own = scores[np.arange(len(scores)), right][:, None]
+    return np.asarray((scores > own).sum(1) + (scores == own).sum(1), np.int64)
+
+
+def recall(scores: NDArray[np.float32], point: NDArray[np.float64], xy: NDArray[np.float64]) -> dict[str, float]:
+    """recall@k of the tile with the nearest centre, and contains@k, for queries [Q, 2] and tile centres [N, 2].
+
+    contains@k counts a query when one of its k best tiles holds the point.
+    """
+    distance = np.linalg.norm(point[:, None] - xy[None], axis=-1)
+    holds = np.abs(point[:, None] - xy[None]).max(-1) <= SIZE_M / 2
+    ranks = ranks_of(scores, distance.argmin(1))
+    best = np.where(holds, scores, -np.inf).argmax(1)
+    contained = ranks_of(scores, best)
+    return {f"r@{k}": float((ranks <= k).mean()) for k in KS} | {
+        f"contains@{k}": float((holds.any(1) & (contained <= k)).mean()) for k in KS
+    }
+
+
+@torch.inference_mode()
+def validate(model: Any, bank: Bank, preprocess: BoxResize, *, queries: int = 150, seed: int = 0) -> dict[str, Any]:
+    """Metrics by area and their unweighted mean, over at most ``queries`` texts per area, the same ones every time."""
+    by_area: dict[str, dict[str, float]] = {}
+    names = bank.tiles.table["area"].iloc[bank.rows].to_numpy()
+    for name in sorted(set(names)):
+        tiles = np.flatnonzero(names == name)
+        texts = np.flatnonzero(np.isin(bank.texts.tile, tiles))
+        texts = np.sort(np.random.default_rng(seed).permutation(texts)[:queries])
+        scores = embed_texts(model, bank, texts) @ embed_tiles(model, bank, tiles, preprocess).T
+        found = recall(scores, bank.texts.point[texts], bank.xy[tiles])
+        by_area[name] = {**found, "tiles": len(tiles), "queries": len(texts)}
+    mean = {key: float(np.mean([m[key] for m in by_area.values()])) for key in next(iter(by_area.values()))}
+    return {"mean": mean, "areas": by_area}
+
+
+def embed_texts(model: Any, bank: Bank, texts: Rows, batch: int = 64) -> NDArray[np.float32]:
+    """float32 [T, D], unit rows."""
+    parts = [text_features(model, bank.texts.batch(texts[i : i + batch])) for i in range(0, len(texts), batch)]
+    out: NDArray[np.float32] = F.normalize(torch.cat(parts).float(), dim=-1).numpy()
+    return out
+
+
+def embed_tiles(model: Any, bank: Bank, tiles: Rows, preprocess: BoxResize, batch: int = 64) -> NDArray[np.float32]:
+    """float32 [N, D], unit rows."""
+    parts = []
+    for i in range(0, len(tiles), batch):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            parts.append(model.encode_image(bank.pixels(tiles[i : i + batch], preprocess)).float())
+    out: NDArray[np.float32] = F.normalize(torch.cat(parts), dim=-1).numpy()
+    return out
