@@ -55,7 +55,7 @@ def target_tokens(length: str, rng: Random) -> tuple[int, int, int]:
     if length == "medium":
         return round(rng.gauss(97, 14)), 4, 30
     tail = 143 + rng.expovariate(1 / 50) if rng.random() < 0.15 else rng.gauss(143, 18)
-    return min(300, round(tail)), 5, 40
+    return min(285, round(tail)), 5, 40
 
 
 def compose(sayings: Iterable[Saying], style: Style, terms: Terms, rng: Random) -> Written:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from finetune.data.sayings import OFFSETS, Saying
+from finetune.data.sayings import Place, Saying
 from retriever.oracle import FactIndex, check
 from retriever.oracle.generality import akin
+from retriever.types import RelationType
 
 _SWAPS = tuple(
     "pharmacy hospital cafe restaurant bank supermarket bakery hairdresser books florist post_office police school "  # noqa: SIM905
     "library church mosque cinema museum hotel fountain playground bus_stop tram_stop subway_entrance parking fuel "
     "river".split()
 )
+_COLOURS = ("white", "grey", "red", "yellow", "brown", "green", "blue")
+_ACROSS: dict[RelationType, RelationType] = {"left": "right", "right": "left", "front": "behind", "behind": "front"}
 _ROADS = {"straight": "curved", "curved": "straight", "wide": "narrow", "narrow": "wide"}
 
 
@@ -39,18 +42,20 @@ def _change(saying: Saying, index: FactIndex, rng: Random) -> Saying | None:
         floors = int(saying.value)
         off = rng.choice((-4, 4, 5, 6)) if floors > 5 else rng.choice((4, 5, 7))
         return replace(saying, value=str(floors + off))
+    if saying.form == "colour":
+        return replace(saying, value=rng.choice([c for c in _COLOURS if c != saying.value]))
+    if place.bearing is not None and (saying.form != "object" or rng.random() < 0.5):
+        return replace(saying, place=_turned(place, place.bearing))
     if saying.form != "object" or saying.count:
         return None
-    if place.bearing is not None and rng.random() < 0.5:
-        turned = replace(place, bearing=(place.bearing + 180.0) % 360.0, type=_opposite(place.type))  # type: ignore[arg-type]
-        return replace(saying, place=turned)
     absent = [kind for kind in _SWAPS if not akin(kind) & set(index.kinds)]
     if not absent:
         return None
     return replace(saying, value=rng.choice(absent), name=None, osm_ids=(), bearing=None, distance=None)
 
 
-def _opposite(side: str) -> str:
-    if side not in OFFSETS:
-        return side
-    return next(s for s, offset in OFFSETS.items() if offset == (OFFSETS[side] + 180.0) % 360.0)
+def _turned(place: Place, bearing: float) -> Place:
+    """The same distance in the opposite direction."""
+    hour = None if place.hour is None else (place.hour + 5) % 12 + 1
+    side = _ACROSS.get(place.type, place.type)
+    return replace(place, bearing=(bearing + 180.0) % 360.0, type=side, hour=hour)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import shapely
@@ -38,6 +39,8 @@ class FactIndex:
         self._rows: dict[str, list[int]] = {}
         for row, kind in enumerate(self.kinds):
             self._rows.setdefault(kind, []).append(row)
+        self.memo: dict[str, Any] = {}
+        """What other modules worked out about this tile once and for all."""
         self._inside: dict[int, tuple[BaseGeometry, frozenset[int]]] = {}
 
     def __len__(self) -> int:

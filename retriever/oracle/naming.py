@@ -43,8 +43,8 @@ def normalise(text: str) -> str:
     """Case, accents, punctuation and Chinese script folded; single spaces."""
     if _CJK.search(text):
         text = _converter().convert(text)
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    plain = unicodedata.normalize("NFC", "".join(c for c in plain if not unicodedata.combining(c)))
     return _NOISE.sub(" ", plain).strip()
 
 

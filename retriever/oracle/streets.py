@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import shapely
@@ -102,6 +103,12 @@ def _number(text: str | None) -> float | None:
 
 def dead_ends(index: FactIndex) -> list[tuple[float, float, int]]:
     """(x, y, row) of road ends inside the tile that touch no other road."""
+    if "dead_ends" not in index.memo:
+        index.memo["dead_ends"] = _find_dead_ends(index)
+    return cast(list[tuple[float, float, int]], index.memo["dead_ends"])
+
+
+def _find_dead_ends(index: FactIndex) -> list[tuple[float, float, int]]:
     rows = index.of_kinds(ANY_ROAD)
     ends = []
     for row in (r for r in rows if index.kinds[r] in VEHICLE):
@@ -124,6 +131,12 @@ def _touches(index: FactIndex, rows: list[int], line: NDArray[np.float64], x: fl
 
 def junctions(index: FactIndex) -> list[Junction]:
     """Meetings of roads on the tile with the number of directions in which one can leave, three at least."""
+    if "junctions" not in index.memo:
+        index.memo["junctions"] = _find_junctions(index)
+    return cast(list[Junction], index.memo["junctions"])
+
+
+def _find_junctions(index: FactIndex) -> list[Junction]:
     rows = index.of_kinds(VEHICLE)
     lines = [(row, line) for row in rows for line in lines_of(index, row)]
     found: list[Junction] = []

@@ -1,0 +1,145 @@
+"""How varied the generated descriptions are, and how fast they come: the table of ``docs/data.md``.
+
+    python -m benchmarks.data GALLERY... [--texts 10000] [--lang en]
+
+Definitions (CVG-Text publishes 0.756, 5.74 and 0.17 for its texts without saying how they were computed; these are
+the usual ones and are printed with the numbers):
+
+* tokens: words in lower case (English), characters (Chinese); punctuation is left out;
+* type-token ratio: different tokens / tokens of one text, mean over texts;
+* entropy: Shannon entropy in bits of one text's own token distribution, mean over texts (bounded by log2 of length);
+* similarity: mean Jaccard similarity of the token sets of two texts drawn at random, and mean cosine of TF-IDF vectors;
+* skeletons: sentences with names as <n> and numbers as <#>; share of all sentences that have one of the 100 commonest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+
+from finetune.data.composing import count_tokens
+from finetune.data.descriptions import Description, Length, describe, fact_index, standpoints
+from retriever.gallery import Gallery
+from retriever.types import Lang
+
+_STOPS = re.compile(r"(?<=[.!?。！？])\s*")
+_NUMBER = re.compile(
+    r"\d+|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b|[一两二三四五六七八九十]+(?=[米步层家个座条棵张点栋所片])"
+)
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+(?:['’][a-z]+)?")
+LENGTHS: tuple[Length, ...] = ("short", "medium", "medium", "long", "long")
+
+
+def texts(galleries: Sequence[Gallery], count: int, lang: Lang, seed: int) -> Iterator[Description]:
+    """``count`` descriptions, four standing points to a tile, tiles drawn evenly from the galleries."""
+    rng = Random(seed)
+    made = 0
+    while made < count:
+        gallery = galleries[rng.randrange(len(galleries))]
+        tile = gallery.tile(rng.choice(gallery.ids))
+        index = fact_index(tile, gallery.size_m)
+        for point in standpoints(tile, size_m=gallery.size_m, rng=rng, n=4, index=index):
+            if made < count:
+                named = rng.random() < 0.7
+                length = rng.choice(LENGTHS)
+                yield describe(tile, point, size_m=gallery.size_m, seed=made, lang=lang, named=named, length=length)
+                made += 1
+
+
+def words(text: str) -> list[str]:
+    return [w.casefold() for w in _WORD.findall(text)]
+
+
+def entropy(tokens: Sequence[str]) -> float:
+    total = len(tokens)
+    return -sum(n / total * math.log2(n / total) for n in Counter(tokens).values())
+
+
+def skeletons(description: Description) -> list[str]:
+    """The text's sentences with names and numbers masked, in lower case."""
+    text = description.text
+    names = sorted({c.value for c in description.claims if c.kind == "name"}, key=len, reverse=True)
+    for name in names:
+        text = re.sub(re.escape(name), "<n>", text, flags=re.IGNORECASE)
+    text = _NUMBER.sub("<#>", text.casefold())
+    return [s.strip() for s in _STOPS.split(text) if s.strip()]
+
+
+def jaccard(bags: Sequence[frozenset[str]], rng: Random, pairs: int = 100_000) -> float:
+    """Mean over random pairs of different texts."""
+    total = 0.0
+    for _ in range(pairs):
+        a, b = rng.sample(range(len(bags)), 2)
+        total += len(bags[a] & bags[b]) / max(1, len(bags[a] | bags[b]))
+    return total / pairs
+
+
+def tfidf_cosine(bags: Sequence[Sequence[str]]) -> float:
+    """Mean cosine over *all* pairs of different texts, from the sum of the unit vectors."""
+    seen = Counter(token for bag in bags for token in set(bag))
+    total: defaultdict[str, float] = defaultdict(float)
+    for bag in bags:
+        vector = {t: n * math.log(len(bags) / seen[t]) for t, n in Counter(bag).items()}
+        norm = math.sqrt(sum(v * v for v in vector.values())) or 1.0
+        for token, value in vector.items():
+            total[token] += value / norm
+    n = len(bags)
+    return (sum(v * v for v in total.values()) - n) / (n * (n - 1))
+
+
+def measure(found: Sequence[Description], seconds: float, seed: int) -> list[tuple[str, str, str]]:
+    """Rows of (what, measured, CVG-Text's published figure)."""
+    bags = [words(d.text) for d in found]
+    bags = [b for b in bags if b]
+    lengths = sorted(count_tokens(d.text) for d in found)
+    counted = Counter(s for d in found for s in skeletons(d))
+    common = sum(n for _, n in counted.most_common(100)) / counted.total()
+    claims = [len(d.claims) for d in found]
+    wrong = sum(not t for d in found for t in d.truth) / max(1, sum(claims))
+    return [
+        ("type-token ratio (mean per text)", f"{sum(len(set(b)) / len(b) for b in bags) / len(bags):.3f}", "0.756"),
+        ("entropy (bits, mean per text)", f"{sum(entropy(b) for b in bags) / len(bags):.2f}", "5.74"),
+        ("similarity of two texts, Jaccard", f"{jaccard([frozenset(b) for b in bags], Random(seed)):.3f}", "0.17"),
+        ("similarity of two texts, TF-IDF cosine", f"{tfidf_cosine(bags):.3f}", "0.17"),
+        ("100 commonest skeletons' share of sentences", f"{100 * common:.1f} %", ""),
+        ("different skeletons / sentences", f"{len(counted)} / {counted.total()}", ""),
+        ("tokens: 10, 50, 90, 100 % quantile", _quantiles(lengths), "mean 126, humps 97 and 143, tail 300"),
+        ("claims per text", f"{sum(claims) / len(claims):.1f}", ""),
+        ("wrong details among claims", f"{100 * wrong:.1f} %", ""),
+        ("descriptions per CPU second (one core, index included)", f"{len(found) / seconds:.0f}", ""),
+    ]
+
+
+def _quantiles(lengths: Sequence[int]) -> str:
+    return ", ".join(str(lengths[min(len(lengths) - 1, int(q * len(lengths)))]) for q in (0.1, 0.5, 0.9, 1.0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("galleries", nargs="+", type=Path, help="galleries of map facts, of training areas only")
+    parser.add_argument("--texts", type=int, default=10_000)
+    parser.add_argument("--lang", choices=["en", "zh", "mixed"], default="en")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--skeletons", type=int, default=0, help="also print this many of the commonest skeletons")
+    options = parser.parse_args()
+    galleries = [Gallery.open(path) for path in options.galleries]
+    start = time.process_time()
+    found = list(texts(galleries, options.texts, options.lang, options.seed))
+    seconds = time.process_time() - start
+    print(f"{len(found)} texts ({options.lang}, seed {options.seed}) from {', '.join(g.id for g in galleries)}\n")
+    print("| measure | ours | CVG-Text |\n| --- | --- | --- |")
+    for row in measure(found, seconds, options.seed):
+        print("| " + " | ".join(row) + " |")
+    counted = Counter(s for d in found for s in skeletons(d))
+    for skeleton, n in counted.most_common(options.skeletons):
+        print(n, skeleton)
+
+
+if __name__ == "__main__":
+    main()
