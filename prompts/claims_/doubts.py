@@ -1,0 +1,95 @@
+"""Distances, counts, negation and hedges, once the things of a clause have their places."""
+
+from __future__ import annotations
+
+import re
+
+from prompts.claims_ import numbers
+from prompts.claims_.attach import Group, HAN
+from prompts.claims_.marks import Mark
+
+_SCOPE_ENDS = re.compile(r"\b(?:but|only|except|just|apart\s+from|other\s+than)\b|只有|而是|倒是|除了|但", re.I)
+_GONE_EN = re.compile(r"\s+(?:there|here|visible|anywhere|to\s+be\s+seen|in\s+sight|any\s*more)\b|\s*$", re.I)
+_COUNT_EN = re.compile(
+    rf"(?:^|[\s(])(?P<n>{numbers.NUMBER_EN})\s+(?!or\b)(?:(?!and\b|or\b|of\b|the\b|storey|story|floor|level|lane|m\b|met|hundred)[\w'-]+\s+){{0,3}}$", re.I
+)
+_COUNT_ZH = re.compile(r"(?P<n>\d{1,3}|[二两三四五六七八九十]{1,3})(?:家|个|座|栋|幢|条|棵|张|间|把|所|处|排|块|根|辆|只|尊|盏|名|面)(?:[一-鿿]{0,3})$")
+
+
+def distances(text: str, marks: list[Mark], groups: list[Group], last: Group | None) -> None:
+    """Gives each distance of a clause to the thing it measures."""
+    for mark in marks:
+        if mark.role != "dist":
+            continue
+        group = _measured(text, mark, marks, groups) or (last if not groups else None)
+        if group is not None and group.place.distance is None and not _between_things(group):
+            group.place.distance = mark.number
+
+
+def _between_things(group: Group) -> bool:
+    return group.place.type == "near" and group.place.anchor is not None
+
+
+_DIRECTLY = re.compile(r"(?:[\s,]|about|approximately|around|roughly|maybe|some|is|was|are|located|just|only|perhaps|within|like|stands|lies|在|约|大约|大概|处)*", re.I)
+
+
+def _measured(text: str, mark: Mark, marks: list[Mark], groups: list[Group]) -> Group | None:
+    before = next((g for g in reversed(groups) if g.end <= mark.start), None)
+    after = next((g for g in groups if g.start >= mark.end), None)
+    if before is None or after is None:
+        return before or after
+    gap = text[before.end : mark.start]
+    for m in marks:
+        if m.role == "dir" and before.end <= m.start and m.end <= mark.start:
+            gap = gap.replace(text[m.start : m.end], "")
+    return before if _DIRECTLY.fullmatch(gap) else after
+
+
+def counts(text: str, groups: list[Group], clause_start: int) -> None:
+    """Numbers that stand before a thing: "two towers", 三棵树."""
+    for group in groups:
+        for mark in group.members:
+            if mark.kind not in ("object", "building"):
+                continue
+            found = _counted(text, mark, clause_start)
+            if found is not None and found == int(found) and 1 <= found <= 500:
+                mark.number = found
+
+
+def _counted(text: str, mark: Mark, clause_start: int) -> float | None:
+    window = text[max(clause_start, mark.start - 36) : mark.start]
+    if HAN.search(window[-2:]):
+        match = _COUNT_ZH.search(window)
+        return numbers.chinese(match["n"]) if match else None
+    match = _COUNT_EN.search(window)
+    if match is None or match["n"].lower() in ("a", "an"):
+        return None
+    value = numbers.english(match["n"])
+    return None if value == 0 else value
+
+
+def negations(text: str, marks: list[Mark], groups: list[Group], last: Group | None, end: int) -> None:
+    """"no", "there isn't", 没有: everything after it in the clause is said not to be there."""
+    for mark in marks:
+        if mark.role != "neg":
+            continue
+        stop = _SCOPE_ENDS.search(text, mark.end, end)
+        limit = stop.start() if stop else end
+        hit = [m for g in groups for m in g.members if mark.end <= m.start < limit]
+        if not hit and _GONE_EN.match(text[mark.end : end]):
+            hit = [m for g in groups[-1:] for m in g.members if m.end <= mark.start]
+        if not hit and not groups and last is not None and re.match(r"\s*了|\s*$", text[mark.end : end]):
+            hit = list(last.members)
+        for thing in hit:
+            thing.polarity = False
+
+
+def hedges(marks: list[Mark], groups: list[Group], last: Group | None) -> None:
+    """A hedge covers what follows it in its clause, else what came before it."""
+    for mark in marks:
+        if mark.role != "hedge":
+            continue
+        after = [g for g in groups if g.start >= mark.end]
+        for group in after or groups or ([last] if last is not None else []):
+            for thing in group.members:
+                thing.hedge = True
