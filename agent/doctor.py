@@ -16,7 +16,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from retriever.errors import SightlineError
+from retriever.errors import ModelError, SightlineError
 from retriever.types import Record
 
 Status = Literal["ok", "note", "missing"]
@@ -154,6 +154,8 @@ def _encoder() -> list[Finding]:
     name = "encoder sightline-mini"
     try:
         folder = find_model("sightline-mini")
+        if not (folder / "model.safetensors").is_file():
+            raise ModelError(f"{folder} holds no model.safetensors")
         return [Finding(name=name, status="ok", found=_folder(folder))]
     except SightlineError as error:
         return [Finding(name=name, status="missing", found=str(error), todo="clone the repository again, whole")]

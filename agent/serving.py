@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -29,7 +30,6 @@ from agent.serving_flags import command, environment, vllm_build, vllm_problem
 from agent.settings import Settings
 from prompts.clients.http import OpenAIClient
 from retriever.errors import ServerUnavailable
-from retriever.models import write_atomic
 
 START_S = 300.0
 IDLE_S = 1800.0
@@ -238,9 +238,12 @@ def stop_group(pid: int, process: subprocess.Popen[bytes] | None, *, patience_s:
 
 
 def _group_lives(pid: int, process: subprocess.Popen[bytes] | None) -> bool:
+    # A child of ours stays in the group as a zombie until it is waited for.
     if process is not None:
-        # Our own child stays in the group as a zombie until it is waited for.
         process.poll()
+    else:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
     try:
         os.killpg(pid, 0)
     except (ProcessLookupError, PermissionError):
@@ -263,8 +266,11 @@ def _read_state(path: Path) -> ServerState | None:
 
 
 def _write_private(path: Path, data: dict[str, object]) -> None:
-    write_atomic(path, json.dumps(data, indent=2).encode() + b"\n")
-    os.chmod(path, 0o600)
+    """The key in it is for this user alone, from the first byte on."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump(data, out, indent=2)
+    os.replace(part, path)
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ CORPUS = (
 
 
 def make_tokenizer(vocab: int = 700) -> Any:
-    """Byte-level BPE (every byte has a token) with the Qwen family's control tokens; ``yes`` and ``no`` are one token each."""
+    """Byte-level BPE (every byte has a token) with Qwen's control tokens; ``yes`` and ``no`` are one token each."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
