@@ -36,7 +36,7 @@ class Sample:
     match: bool | None = None
     explained: bool = False
     image: int | None = None
-    """Row of the tile store; None: text only, the picture is left out."""
+    """Row of the tile store; None: text only, and the conversation begins with the listing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +75,14 @@ class Encoder:
     def encode(self, sample: Sample) -> Encoded:
         out = _Writer(self)
         t = self.template
-        out.say("<|im_start|>system\n" + t.system + "<|im_end|>\n<|im_start|>user\n<|vision_start|>")
-        image_at = len(out.ids) if sample.image is not None else -1
+        image_at = -1
         if sample.image is not None:
+            out.say("<|im_start|>system\n" + t.system + "<|im_end|>\n<|im_start|>user\n<|vision_start|>")
+            image_at = len(out.ids)
             out.ids += self.tokens("<|image_pad|>") * VISUAL_TOKENS
             out.pad()
-        out.say(f"<|vision_end|>{t.look}<|im_end|>\n<|im_start|>assistant\n")
+            out.say(f"<|vision_end|>{t.look}<|im_end|>\n")
+        out.say("<|im_start|>assistant\n")
         out.answer(sample.listing, learn=sample.learn_listing)
         if sample.claims:
             self._claims(out, sample)

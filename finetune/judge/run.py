@@ -16,7 +16,7 @@ import yaml
 from torch import nn
 
 from finetune.judge.claims import practice_claims
-from finetune.judge.encode import Encoder, Sample, patches, rope_positions
+from finetune.judge.encode import Encoder, Sample, patches
 from finetune.judge.spec import LORA_TARGETS, VISUAL_TOKENS, make_config, make_tokenizer
 from finetune.judge.store import TileStore, Witness, load_witnesses, open_store
 from finetune.judge.tasks import Pairs, joint_draw, text_draw, verdict_draw
@@ -59,7 +59,7 @@ class Run:
         order = np.random.default_rng(recipe.seed).permutation(rows)
         n = int(len(order) * recipe.reserve)
         self.kept, self.rows = np.sort(order[:n]), np.sort(order[n:])
-        self.val = self.store.rows("val")
+        self.val = self.store.rows("validation")
         self.template = load_template()
         self.tokenizer = self._tokenizer()
         torch.manual_seed(recipe.seed)
@@ -99,8 +99,8 @@ class Run:
         pad = self.tokenizer.pad_token_id
         return Trainer(model, head, self.store.pictures, self.store.dense, self.folder, pad)
 
-    def base(self) -> tuple[Any, nn.Linear]:
-        """Stages text, dense and joint."""
+    def stage(self, name: str) -> tuple[Any, nn.Linear]:
+        """Run one stage of the base model. ``text`` and ``dense`` are independent; ``joint`` begins from both."""
         model, head = self.fresh()
         trainer = self.trainer(model, head)
         encoder = Encoder(self.tokenizer, self.template, verdicts=False)
@@ -109,10 +109,24 @@ class Run:
             "dense": None,
             "joint": joint_draw(encoder, self.store, self.rows),
         }
-        for name, draw in draws.items():
-            if name in self.recipe.stages:
-                trainer.fit(self.recipe.stage(name), draw, self.rows, self._check(trainer, encoder, name))
+        if name == "joint":
+            self._merge(model, head)
+        trainer.fit(self.recipe.stage(name), draws[name], self.rows, self._check(trainer, encoder, name))
         return model.eval(), head
+
+    def base(self) -> tuple[Any, nn.Linear]:
+        """Every stage of the base model that is not done yet."""
+        for name in ("text", "dense"):
+            self.stage(name)
+        return self.stage("joint")
+
+    def _merge(self, model: Any, head: nn.Linear) -> None:
+        """The language side of ``text`` and the vision tower of ``dense``."""
+        text = torch.load(self.folder / "text.pt", weights_only=True)
+        dense = torch.load(self.folder / "dense.pt", weights_only=True)
+        seeing = {k: v for k, v in dense["model"].items() if k.startswith("model.visual.")}
+        model.load_state_dict({**text["model"], **seeing})
+        head.load_state_dict(dense["head"])
 
     def _check(self, trainer: Trainer, encoder: Encoder, name: str) -> Callable[[], dict[str, float]]:
         """Teacher-forced accuracies on validation tiles (never test tiles)."""
@@ -123,8 +137,7 @@ class Run:
             trainer.meter.flush()
             rng = random.Random(0)
             for _ in range(6):
-                with torch.autocast("cpu", dtype=torch.bfloat16):
-                    trainer.loss([draw(rng) for _ in range(24)], dense_weight=1.0)
+                trainer.loss([draw(rng) for _ in range(24)], dense_weight=1.0)
             return {f"val_{k}": v for k, v in trainer.meter.flush().items()}
 
         return check
@@ -157,18 +170,17 @@ class Run:
         types = torch.zeros_like(ids)
         types[:, start : start + VISUAL_TOKENS] = 1
         model.config.use_cache = True
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            out = model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                mm_token_type_ids=types,
-                pixel_values=patches(pictures),
-                image_grid_thw=torch.tensor([[1, 14, 14]] * len(pictures)),
-                max_new_tokens=LOOK_TOKENS,
-                do_sample=False,
-                eos_token_id=self.tokenizer.eos_token_id,
-                pad_token_id=self.tokenizer.pad_token_id,
-            )
+        out = model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            mm_token_type_ids=types,
+            pixel_values=patches(pictures),
+            image_grid_thw=torch.tensor([[1, 14, 14]] * len(pictures)),
+            max_new_tokens=LOOK_TOKENS,
+            do_sample=False,
+            eos_token_id=self.tokenizer.eos_token_id,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
         return list(self.tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True))
 
     def adapter(self, model: Any, head: nn.Linear) -> Any:
@@ -197,7 +209,14 @@ class Run:
         return Pairs(self.store, self.witnesses(), chosen)
 
     def witnesses(self) -> list[Witness]:
-        return load_witnesses(self.data / "witnesses.jsonl")
+        """Made once, for the adapter's tiles and for validation."""
+        path = self.data / "witnesses.jsonl"
+        if not path.exists():
+            from finetune.judge.witnesses import build_witnesses
+
+            rows = [*map(int, self.kept), *map(int, self.val)]
+            build_witnesses(self.data, rows, path, per_tile=self.recipe.witnesses_per_tile, seed=self.recipe.seed)
+        return load_witnesses(path)
 
     def _verdicts(self, trainer: Trainer, encoder: Encoder, pairs: Pairs) -> Callable[[], dict[str, float]]:
         draw = verdict_draw(encoder, pairs, true_listing=0.0)
@@ -207,8 +226,7 @@ class Run:
             trainer.meter.flush()
             rng = random.Random(0)
             for _ in range(16):
-                with torch.autocast("cpu", dtype=torch.bfloat16):
-                    trainer.loss([draw(rng) for _ in range(24)])
+                trainer.loss([draw(rng) for _ in range(24)])
             return {f"val_{k}": v for k, v in trainer.meter.flush().items()}
 
         return check
@@ -219,6 +237,3 @@ class Run:
         for name in ("tiles.parquet", "witnesses.jsonl"):
             digest.update((self.data / name).read_bytes())
         return digest.hexdigest()
-
-
-__all__ = ["LOOK_TOKENS", "Recipe", "Run", "rope_positions"]

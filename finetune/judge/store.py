@@ -35,7 +35,7 @@ class TileStore:
         return np.flatnonzero((self.table["split"] == split).to_numpy())
 
     def listing(self, row: int, *, names: bool = False) -> Listing:
-        return parse_listing(self.table["named_listing" if names else "listing"].iat[row])
+        return parse_listing(str(self.table["named_listing" if names else "listing"].iat[row]))
 
 
 def open_store(folder: Path) -> TileStore:

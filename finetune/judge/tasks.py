@@ -28,8 +28,8 @@ def text_draw(encoder: Encoder, store: TileStore, rows: np.ndarray) -> Draw:
 
     def draw(rng: random.Random) -> Encoded:
         row = int(rows[rng.randrange(len(rows))])
-        listing = perturbed(store.listing(row, names=rng.random() < 0.3), rng)
-        return encoder.encode(_practice(listing, rng, image=None, explained=rng.random() < 0.25))
+        listing = perturbed(store.listing(row, names=rng.random() < 0.2), rng)
+        return encoder.encode(_practice(listing, rng, image=None, explained=rng.random() < 0.15, most=12))
 
     return draw
 
@@ -41,13 +41,13 @@ def joint_draw(encoder: Encoder, store: TileStore, rows: np.ndarray) -> Draw:
         if rng.random() < 0.02:
             return encoder.encode(Sample(listing="nothing", learn_listing=True, image=rng.choice(list(BLANKS))))
         row = int(rows[rng.randrange(len(rows))])
-        return encoder.encode(_practice(store.listing(row), rng, image=row, explained=rng.random() < 0.08))
+        return encoder.encode(_practice(store.listing(row), rng, image=row, explained=rng.random() < 0.06, most=9))
 
     return draw
 
 
-def _practice(listing: Listing, rng: random.Random, *, image: int | None, explained: bool) -> Sample:
-    claims = tuple(practice_claims(listing, rng, n=rng.randint(3, 9)))
+def _practice(listing: Listing, rng: random.Random, *, image: int | None, explained: bool, most: int) -> Sample:
+    claims = tuple(practice_claims(listing, rng, n=rng.randint(3, most)))
     findings = tuple(find(c, listing) for c in claims)
     balance = sum((f.stance == "supports") - (f.stance == "contradicts") for f in findings)
     return Sample(

@@ -77,6 +77,8 @@ class Trainer:
         )
         self.inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.meter = Meter()
+        self._at = 0
+        self._pool: tuple[tuple[str, int], list[list[Encoded]]] | None = None
         run.mkdir(parents=True, exist_ok=True)
 
     def fit(self, stage: Stage, draw: Draw | None, rows: np.ndarray, evaluate: Callable[[], dict[str, float]]) -> None:
@@ -91,8 +93,8 @@ class Trainer:
             done = max(step / total, (spent + time.monotonic() - started) / (stage.minutes * 60))
             for group in optimiser.param_groups:
                 group["lr"] = stage.lr * min(1.0, (step + 1) / stage.warmup) * (0.02 + 0.98 * _cosine(done))
-            rng = random.Random(f"{stage.name}:{stage.seed}:{step}")
-            self._step(stage, draw, rows, rng)
+            self._at = step
+            self._step(stage, draw, rows, random.Random(f"{stage.name}:{stage.seed}:{step}"))
             torch.nn.utils.clip_grad_norm_(params, 1.0)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -111,14 +113,22 @@ class Trainer:
     def _step(self, stage: Stage, draw: Draw | None, rows: np.ndarray, rng: random.Random) -> None:
         if draw is None:
             images = [int(rows[rng.randrange(len(rows))]) for _ in range(stage.batch_size)]
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                loss = self._dense_loss(self.see(images).pooler_output, images)
-            loss.backward()
+            _descend(self._dense_loss(self.see(images).pooler_output, images))
             return
-        items = [draw(rng) for _ in range(stage.batch_size)]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = self.loss(items, dense_weight=stage.dense_weight)
-        loss.backward()
+        items = self._next_batch(stage, draw)
+        _descend(self.loss(items, dense_weight=stage.dense_weight))
+
+    def _next_batch(self, stage: Stage, draw: Draw) -> list[Encoded]:
+        """Batches of like length: eight are drawn at once, sorted and shuffled, always the same at the same step."""
+        round_, place = divmod(self._at, _ROUND)
+        if self._pool is None or self._pool[0] != (stage.name, round_):
+            rng = random.Random(f"{stage.name}:{stage.seed}:round {round_}")
+            items = [_short(draw, rng) for _ in range(_ROUND * stage.batch_size)]
+            items.sort(key=lambda e: len(e.ids))
+            batches = [items[i : i + stage.batch_size] for i in range(0, len(items), stage.batch_size)]
+            rng.shuffle(batches)
+            self._pool = ((stage.name, round_), batches)
+        return self._pool[1][place]
 
     def see(self, images: list[int]) -> Any:
         """The vision tower's output for rows of the tile store."""
@@ -201,6 +211,24 @@ class Trainer:
             return stage.samples, state["seconds"]
         optimiser.load_state_dict(state["optimiser"])
         return state["seen"], state["seconds"]
+
+
+def _descend(loss: Any) -> None:
+    loss.backward()
+
+
+_ROUND = 8
+MAX_TOKENS = 420
+"""Longer samples are drawn again: rare, and they would cost the whole batch their length."""
+
+
+def _short(draw: Draw, rng: random.Random) -> Encoded:
+    encoded = draw(rng)
+    for _ in range(20):
+        if len(encoded.ids) <= MAX_TOKENS:
+            break
+        encoded = draw(rng)
+    return encoded
 
 
 BLANKS = {-1: (242, 239, 233), -2: (255, 255, 255), -3: (0, 0, 0), -4: (128, 128, 128)}
