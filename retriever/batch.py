@@ -116,7 +116,8 @@ def _canonical(value: Any) -> str:
 
 def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=4)
+    # Level 2 packs as fast as 1, and 6 would save a tenth of the size for half as much time again.
+    picture.save(buffer, "PNG", compress_level=2)
     return buffer.getvalue()
 
 

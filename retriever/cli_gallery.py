@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from retriever.errors import SourceError
 from retriever.types import Box
 
 if TYPE_CHECKING:
     from retriever.build import Progress
+    from retriever.gallery import Gallery
 
 gallery_app = typer.Typer(
     name="gallery", help="Build and inspect galleries of map or satellite tiles.", no_args_is_help=True
@@ -70,6 +74,49 @@ def build(
             progress=show,
         )
     Console().print(f"{out}: {len(gallery)} {gallery.view} tiles, gallery {gallery.id}, sha256 {gallery.sha256[:12]}")
+
+
+@gallery_app.command()
+def info(
+    path: Annotated[Path, typer.Argument(help="Folder of a gallery.")],
+    json_: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Also compare every picture with its hash.")] = False,
+) -> None:
+    """Describe a gallery."""
+    from retriever.gallery import Gallery
+
+    gallery = Gallery.open(path)
+    if verify:
+        gallery.verify()
+    if json_:
+        typer.echo(json.dumps(gallery.manifest, ensure_ascii=False, indent=1))
+        return
+    table = Table(title=f"Gallery {gallery.id}", show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in _lines(gallery):
+        table.add_row(name, escape(value))
+    if verify:
+        table.add_row("pictures", "all as recorded")
+    Console().print(table)
+
+
+def _lines(gallery: Gallery) -> Iterator[tuple[str, str]]:
+    said = gallery.manifest
+    west, south, east, north = said["bounds"]
+    counts, grid = said["counts"], said["grid"]
+    yield "tiles", f"{counts['tiles']:,} {gallery.view} tiles of {gallery.size_m:g} m, {gallery.px} px"
+    yield "grid", f"{grid['rows']} x {grid['cols']} cells of {gallery.stride_m:g} m"
+    yield "facts", f"{counts['facts']:,} on tiles, from {counts['objects']:,} mapped features"
+    yield "bounds", f"{west:.6f}, {south:.6f}, {east:.6f}, {north:.6f} (west, south, east, north)"
+    for source in said["sources"]:
+        files = f", {source['files']} files" if "files" in source else ""
+        yield "source", f"{source['name']} ({source['role']}{files}), sha256 {source['sha256'][:12]}"
+    yield "attribution", said["attribution"]
+    yield "licence", said["licence"]
+    for script, font in (said["fonts"] or {}).items():
+        yield f"font, {script}", font.split(" sha256:")[0]
+    yield "sha256", gallery.sha256
 
 
 def parse_box(text: str) -> Box:

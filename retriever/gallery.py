@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
@@ -40,7 +41,7 @@ class Gallery:
         self._file = pq.ParquetFile(path / TABLE)
         self._read_index()
         self._group = lru_cache(maxsize=16)(self._load_group)
-        self.tile = lru_cache(maxsize=2048)(self._load_tile)
+        self.tile = lru_cache(maxsize=256)(self._load_tile)
 
     @classmethod
     def open(cls, path: Path | str) -> Gallery:
@@ -57,6 +58,10 @@ class Gallery:
                 f"{manifest['counts']['tiles']}; build it again"
             )
         return gallery
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the folder again, because an open table cannot be sent to it."""
+        return Gallery.open, (self.path,)
 
     def _read_index(self) -> None:
         table = self._file.read(columns=["id", "lat", "lon", "west", "south", "east", "north", "image"])
@@ -136,6 +141,15 @@ class Gallery:
             raise GalleryError(
                 f"the picture {path} is missing or damaged ({error}): build the gallery again"
             ) from error
+
+    def verify(self) -> None:
+        """Compares every picture with its recorded hash. Raises ``GalleryError`` at the first that differs."""
+        for group in range(self._file.num_row_groups):
+            rows = self._file.read_row_group(group, columns=["image", "image_sha256"]).to_pylist()
+            for row in rows:
+                path = self.path / row["image"]
+                if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != row["image_sha256"]:
+                    raise GalleryError(f"the picture {path} is missing or changed: build the gallery again")
 
     def nearest(self, lat: float, lon: float) -> str:
         """The tile whose centre is nearest to a point."""

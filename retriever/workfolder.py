@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -44,12 +45,13 @@ class WorkFolder:
             os.close(self._lock)
 
     def _keep_or_clear(self) -> None:
-        """Work for the same inputs and settings is kept, anything else is of no use."""
+        """Work of this very code for the same inputs and settings is kept, anything else is of no use."""
         journal = self.path / JOURNAL
-        if not journal.is_file() or not _says(journal, self.key):
+        said = {"key": self.key, "code": _code_sha256()}
+        if not journal.is_file() or not _says(journal, said):
             for entry in self.path.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-            write_whole(journal, json.dumps({"key": self.key}) + "\n")
+            write_whole(journal, json.dumps(said) + "\n")
         (self.path / PARTS).mkdir(exist_ok=True)
 
     def part(self, block: int) -> Path:
@@ -71,11 +73,18 @@ class WorkFolder:
         return (self.path / MANIFEST).is_file() and (self.path / TABLE).is_file()
 
 
-def _says(journal: Path, key: str) -> bool:
+def _says(journal: Path, said: dict[str, str]) -> bool:
     try:
-        return bool(json.loads(journal.read_text(encoding="utf-8")).get("key") == key)
-    except (ValueError, AttributeError):
+        return bool(json.loads(journal.read_text(encoding="utf-8")) == said)
+    except ValueError:
         return False
+
+
+def _code_sha256() -> str:
+    """Of everything that reads sources and draws: tiles of two versions must not mix in one gallery."""
+    here = Path(__file__).parent
+    files = sorted([*here.glob("*.py"), *here.glob("*.yaml"), *here.glob("sources/*.py"), *here.glob("draw/*.*")])
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def existing(out: Path, key: str) -> Gallery | None:
