@@ -27,6 +27,9 @@ Length = Literal["short", "medium", "long"]
 WRONG_SHARE = 0.04
 """Share of details that are wrong: witnesses err, and a judge must learn to live with it."""
 
+_UNPROVABLE = 0.5
+"""Share of details of which no wrong version was found that the map would not bear out."""
+
 PERSONAS = ("plain", "courier", "caller", "tourist", "analyst", "local")
 _REGISTERS = {
     "plain": (0.6, 0.2, 0.2, 0.0),
@@ -106,7 +109,7 @@ def describe(
 
 
 def _maybe_wrong(saying: Saying, index: FactIndex, rng: Random, share: float) -> Saying:
-    if rng.random() >= share:
+    if rng.random() >= share / (1.0 - _UNPROVABLE):
         return saying
     return falsify(saying, index, rng) or saying
 

@@ -84,7 +84,7 @@ def _objects(scene: Scene, terms: Terms, rng: Random) -> list[tuple[float, Sayin
         if saying is not None:
             weight = _WEIGHT[sight.group] * _DULL.get(sight.kind, 1.0) * math.exp(-sight.distance / 35.0)
             said.append((weight * (1.6 if saying.name else 1.0), saying))
-    return said + _groups(scene, terms, rng)
+    return said + _groups(scene, terms, rng) + _pairs(scene, rng)
 
 
 def _one(scene: Scene, sight: Sight, terms: Terms, rng: Random) -> Saying | None:
@@ -167,6 +167,17 @@ def _groups(scene: Scene, terms: Terms, rng: Random) -> list[tuple[float, Saying
         saying = replace(saying, bearing=middle.bearing, distance=middle.distance)
         said.append((1.2 * _DULL.get(kind, 1.0) * (2.0 if kind == "tree" else 1.0), saying))
     return said
+
+
+def _pairs(scene: Scene, rng: Random) -> list[tuple[float, Saying]]:
+    """ "Between a cafe and a bank": two things close by on opposite sides."""
+    near = [s for s in scene.sights if s.group in ("place", "transport") and 4.0 < s.distance < 30.0][:8]
+    both = [(a, b) for a in near for b in near if a.kind != b.kind and angle_between(a.bearing, b.bearing) > 140.0]
+    if not both:
+        return []
+    a, b = rng.choice(both)
+    saying = Saying("object", a.kind, Place(type="between", anchor=b.kind), osm_ids=scene.index.ids((a.row, b.row)))
+    return [(0.8, replace(saying, bearing=a.bearing, distance=a.distance, rows=(a.row, b.row)))]
 
 
 def _street(scene: Scene, terms: Terms, rng: Random) -> list[tuple[float, Saying]]:

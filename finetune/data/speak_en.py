@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
 
@@ -48,6 +48,9 @@ def clause(saying: Saying, how: Voice, rng: Random) -> str:
     """The saying as a clause: no capital at the start, no stop at the end."""
     say = bank("en").say
     named = _named(saying, how)
+    if saying.place.anchor:
+        other = replace(saying, value=saying.place.anchor, name=None)
+        return say("between", rng, np=noun(saying, how, rng)[0], other=noun(other, how, rng)[0])
     register = "hedged" if saying.hedge else how.register
     if saying.form in ("object", "sign", "storeys", "colour"):
         return say(f"frames.{_frame(register, rng)}", rng, **_thing(saying, how, rng))

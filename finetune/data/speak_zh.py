@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from finetune.data.sayings import Place, Saying
@@ -40,6 +40,9 @@ def clause(saying: Saying, how: Voice, rng: Random) -> str:
     """The saying as a clause without a stop at the end."""
     say = bank("zh").say
     named = _named(saying, how)
+    if saying.place.anchor:
+        other = replace(saying, value=saying.place.anchor, name=None)
+        return say("between", rng, np=noun(saying, how, rng)[0], other=noun(other, how, rng)[0])
     register = "hedged" if saying.hedge else how.register
     if saying.form in ("object", "sign", "storeys", "colour"):
         np, bare = noun(saying, how, rng)

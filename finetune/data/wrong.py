@@ -46,7 +46,7 @@ def _change(saying: Saying, index: FactIndex, rng: Random) -> Saying | None:
         return replace(saying, value=rng.choice([c for c in _COLOURS if c != saying.value]))
     if place.bearing is not None and (saying.form != "object" or rng.random() < 0.5):
         return replace(saying, place=_turned(place, place.bearing))
-    if saying.form != "object" or saying.count:
+    if saying.form != "object" or saying.count or place.anchor:
         return None
     absent = [kind for kind in _SWAPS if not akin(kind) & set(index.kinds)]
     if not absent:

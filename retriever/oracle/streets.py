@@ -17,8 +17,8 @@ VEHICLE = frozenset({"motorway", "main_road", "street", "pedestrian_street", "al
 
 ANY_ROAD = VEHICLE | {"footway", "cycleway", "steps"}
 
-NEAR_M = 45.0
-"""The road a witness stands on passes within this distance of the centre."""
+NEAR_M = 55.0
+"""The road a witness stands on passes within this distance of the centre: 42 m, and the width of a street or square."""
 
 AXIS_DEG = 35.0
 """A stated axis fits a road whose direction is within 25 degrees, and 10 more for bends and rounding."""

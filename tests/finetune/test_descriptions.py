@@ -66,7 +66,7 @@ def town_tile(seed: int) -> Tile:
 
 @cache
 def some(
-    lang: Lang, named: bool = True, wrong_share: float = 0.0, tiles: int = 60
+    lang: Lang, named: bool = True, wrong_share: float = 0.0, tiles: int = 24
 ) -> tuple[tuple[Tile, Description], ...]:
     made = []
     for seed in range(tiles):
@@ -86,22 +86,22 @@ LANGS: tuple[Lang, ...] = ("en", "zh", "mixed")
 @pytest.mark.parametrize("lang", LANGS)
 def test_true_claims_are_not_contradicted_by_the_oracle(lang: Lang) -> None:
     stances = Counter(check(claim, fact_index(tile, SIZE)).stance for tile, text in some(lang) for claim in text.claims)
-    assert stances.total() > 2000
+    assert stances.total() > 1000
     assert stances["contradicts"] <= 0.03 * stances.total()
     assert stances["supports"] >= 0.75 * stances.total()
 
 
 @pytest.mark.parametrize("lang", LANGS)
 def test_wrong_details_are_marked_and_not_borne_out_by_the_map(lang: Lang) -> None:
-    pairs = some(lang, wrong_share=0.3, tiles=20)
+    pairs = some(lang, wrong_share=0.3, tiles=8)
     wrong = [(tile, claim) for tile, text in pairs for claim, so in zip(text.claims, text.truth, strict=True) if not so]
-    assert len(wrong) > 50
+    assert len(wrong) > 30
     assert all(check(claim, fact_index(tile, SIZE)).stance != "supports" for tile, claim in wrong)
 
 
 @pytest.mark.parametrize("lang", LANGS)
 def test_ledger_lines_up_and_spans_are_the_texts_own_words(lang: Lang) -> None:
-    for tile, text in some(lang, wrong_share=0.1, tiles=30):
+    for tile, text in some(lang, wrong_share=0.1, tiles=24):
         n = len(text.claims)
         assert n == len(text.truth) == len(text.osm_ids) == len(text.bearings) == len(text.distances)
         assert [c.id for c in text.claims] == [f"c{i + 1}" for i in range(n)]
@@ -117,7 +117,7 @@ def test_ledger_lines_up_and_spans_are_the_texts_own_words(lang: Lang) -> None:
 
 @pytest.mark.parametrize("lang", LANGS)
 def test_masked_texts_hold_no_proper_name(lang: Lang) -> None:
-    for tile, text in some(lang, named=False, tiles=30):
+    for tile, text in some(lang, named=False, tiles=24):
         names = {n.casefold() for f in tile.facts or () for n in f.names.values()}
         assert not any(name in text.text.casefold() for name in names)
         assert all(c.kind != "name" for c in text.claims)
@@ -125,9 +125,9 @@ def test_masked_texts_hold_no_proper_name(lang: Lang) -> None:
 
 def test_chinese_has_no_english_but_names_and_english_no_chinese_but_names() -> None:
     latin, han = re.compile(r"[A-Za-zäöüß]{2,}"), re.compile(r"[\u4e00-\u9fff]")
-    for _, text in some("zh", named=False, tiles=30):
+    for _, text in some("zh", named=False, tiles=24):
         assert not latin.search(text.text.replace("ATM", "")), text.text
-    for _, text in some("en", named=False, tiles=30):
+    for _, text in some("en", named=False, tiles=24):
         assert not han.search(text.text), text.text
     assert any(latin.search(text.text) and han.search(text.text) for _, text in some("mixed", named=False, tiles=5))
 
