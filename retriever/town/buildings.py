@@ -69,7 +69,17 @@ def buildings_of(lot: Lot, plan: Plan, finder: StreetFinder, rng: random.Random)
     for ground in shapely.get_parts(inner):
         if ground.geom_type == "Polygon" and ground.area > 90:
             _along_edges(ground, lot, plan, finder, rng, (depths, widths, gap, built), out)
+            _second_row(ground, lot, plan, finder, rng, out)
     return out
+
+
+def _second_row(ground: Polygon, lot: Lot, plan: Plan, finder: StreetFinder, rng: random.Random, out: list[Building]) -> None:
+    """Detached houses inside a deep block."""
+    if lot.use not in ("core", "mixed", "homes") or ground.area < 5_000 or rng.random() < 0.25:
+        return
+    for inner in shapely.get_parts(ground.buffer(-rng.uniform(24, 30))):
+        if inner.geom_type == "Polygon" and inner.area > 350:
+            _along_edges(inner, lot, plan, finder, rng, ((9, 13), (12, 24), 7.0, 0.75), out)
 
 
 _Type = tuple[tuple[float, float], tuple[float, float], float, float]

@@ -29,7 +29,7 @@ def set_signals(out: OsmXml, plan: Plan, meets: dict[Point, list[Street]], rng: 
     for at, streets in meets.items():
         mains = sum(s.kind == "main" for s in streets)
         on_ring = any(ring.distance(Spot(at)) < 1 for ring in plan.rings)
-        if not on_ring and rng.random() < (0.85 if mains >= 3 else 0.28 if mains == 2 else 0.02):
+        if not on_ring and rng.random() < (0.9 if mains >= 3 else 0.5 if mains == 2 else 0.03):
             out.node(at, {"highway": "traffic_signals"})
             found.add(at)
     return found
@@ -37,7 +37,7 @@ def set_signals(out: OsmXml, plan: Plan, meets: dict[Point, list[Street]], rng: 
 
 def crossing_spots(line: LineString, street: Street, meets: dict[Point, list[Street]], rng: random.Random) -> list[float]:
     """Distances along a line at which people cross it."""
-    chance = {"main": 0.55, "street": 0.2, "pedestrian": 0.0, "alley": 0.0}[street.kind]
+    chance = {"main": 0.7, "street": 0.33, "pedestrian": 0.0, "alley": 0.0}[street.kind]
     spots = []
     for end, at in ((line.coords[0], 10.5), (line.coords[-1], line.length - 10.5)):
         if line.length > 45 and (round(end[0], 2), round(end[1], 2)) in meets and rng.random() < chance:
@@ -74,7 +74,7 @@ def furnish(out: OsmXml, plan: Plan, rng: random.Random) -> None:
     """Trees, stops and small things on the pavements."""
     for street in plan.streets:
         half = WIDTHS[street.kind] / 2
-        trees = {"main": 0.6, "pedestrian": 0.5, "street": 0.22, "alley": 0.0}[street.kind]
+        trees = {"main": 0.45, "pedestrian": 0.5, "street": 0.14, "alley": 0.0}[street.kind]
         for line in street.lines:
             for side in (1, -1):
                 if rng.random() < trees:
@@ -96,16 +96,16 @@ def _trees(out: OsmXml, line: LineString, away: float, rng: random.Random) -> No
 
 def _stops(out: OsmXml, plan: Plan, line: LineString, half: float, rng: random.Random) -> None:
     for side in (1, -1):
-        for at in beside(line, side * (half + 1.6), 240, rng, keep=22):
-            if rng.random() < 0.55:
+        for at in beside(line, side * (half + 1.6), 170, rng, keep=22):
+            if rng.random() < 0.8:
                 out.node(at, {"highway": "bus_stop", **plan.names.tags(plan.names.unique())})
 
 
 _THINGS: tuple[tuple[dict[str, str], float], ...] = (
-    ({"amenity": "bench"}, 0.2), ({"amenity": "post_box"}, 0.09), ({"amenity": "bicycle_parking"}, 0.12),
-    ({"amenity": "taxi"}, 0.022), ({"amenity": "atm"}, 0.03), ({"amenity": "bicycle_rental"}, 0.02),
-    ({"amenity": "toilets"}, 0.01), ({"historic": "memorial"}, 0.012), ({"tourism": "artwork"}, 0.012),
-    ({"man_made": "tower"}, 0.005),
+    ({"amenity": "bench"}, 0.28), ({"amenity": "post_box"}, 0.13), ({"amenity": "bicycle_parking"}, 0.2),
+    ({"amenity": "taxi"}, 0.06), ({"amenity": "atm"}, 0.05), ({"amenity": "bicycle_rental"}, 0.04),
+    ({"amenity": "toilets"}, 0.025), ({"historic": "memorial"}, 0.04), ({"tourism": "artwork"}, 0.04),
+    ({"man_made": "tower"}, 0.02), ({"amenity": "fountain"}, 0.02), ({"amenity": "motorcycle_parking"}, 0.04),
 )  # fmt: skip
 
 

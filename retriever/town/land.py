@@ -29,6 +29,29 @@ def lay(out: OsmXml, plan: Plan, lot: Lot, built: list[Building], rng: random.Ra
         _courtyard(out, lot, built, rng)
 
 
+def _yard_path(out: OsmXml, yard: Polygon, rng: random.Random) -> None:
+    """A short path or drive across a yard, along its long side."""
+    axis = courtyard_line(Lot(yard))
+    if axis is not None:
+        out.way([(x, y) for x, y in axis.coords], {"highway": rng.choice(["footway", "footway", "service", "path"])})
+
+
+def _stream(out: OsmXml, names: Names, ground: Polygon, rng: random.Random) -> None:
+    axis = courtyard_line(Lot(ground))
+    if axis is None:
+        return
+    (ax, ay), (bx, by) = axis.coords[0], axis.coords[-1]
+    length, swing, phase = axis.length, rng.uniform(3, 9), rng.uniform(0, 6)
+    nx, ny = -(by - ay) / length, (bx - ax) / length
+    points = []
+    for i in range(17):
+        t, bend = i / 16, swing * math.sin(i / 2.2 + phase)
+        points.append((ax + (bx - ax) * t + nx * bend, ay + (by - ay) * t + ny * bend))
+    for part in shapely.get_parts(LineString(points).intersection(ground)):
+        if part.geom_type == "LineString" and part.length > 20:
+            out.way([(x, y) for x, y in part.coords], {"waterway": rng.choice(["stream", "ditch"])})
+
+
 def _inner(shape: Polygon, by: float) -> Polygon | None:
     parts = [p for p in shapely.get_parts(shape.buffer(-by)) if p.geom_type == "Polygon"]
     best = max(parts, key=lambda p: p.area, default=None)
@@ -60,9 +83,19 @@ def _paths(out: OsmXml, ground: Polygon, rng: random.Random, kind: str = "footwa
         inside = line.intersection(ground)
         for part in shapely.get_parts(inside):
             if part.geom_type == "LineString" and part.length > 15:
-                out.way([(x, y) for x, y in part.coords], {"highway": kind})
                 lines.append(part)
+                if part.length > 50 and rng.random() < 0.3:
+                    _stepped(out, part, kind)
+                else:
+                    out.way([(x, y) for x, y in part.coords], {"highway": kind})
     return lines
+
+
+def _stepped(out: OsmXml, line: LineString, kind: str) -> None:
+    """A path with a flight of steps in it."""
+    for low, high, way in ((0.0, 0.2, kind), (0.2, 0.32, "steps"), (0.32, 1.0, kind)):
+        piece = shapely.ops.substring(line, low, high, normalized=True)
+        out.way([(x, y) for x, y in piece.coords], {"highway": way})
 
 
 def _park(out: OsmXml, names: Names, lot: Lot, built: list[Building], rng: random.Random) -> None:
@@ -92,7 +125,7 @@ def _park(out: OsmXml, names: Names, lot: Lot, built: list[Building], rng: rando
                 ground = ground.difference(spot.buffer(2))
     inner = ground.buffer(-3)
     if not inner.is_empty:
-        scatter(out, inner, min(60, int(lot.shape.area / 260)), {"natural": "tree"}, rng)
+        scatter(out, inner, min(45, int(lot.shape.area / 420)), {"natural": "tree"}, rng)
         scatter(out, inner, min(14, 1 + int(lot.shape.area / 1500)), {"amenity": "bench"}, rng)
         if rng.random() < 0.4:
             scatter(out, inner, 1, {"amenity": "toilets"}, rng)
@@ -180,19 +213,23 @@ def _playground(out: OsmXml, names: Names, lot: Lot, built: list[Building], rng:
 
 
 def _forest(out: OsmXml, names: Names, lot: Lot, built: list[Building], rng: random.Random) -> None:
-    out.area(lot.shape, {rng.choice(["landuse"]): "forest", **names.tags(names.of_group("forest"))})
+    out.area(lot.shape, {"landuse": "forest", **names.tags(names.of_group("forest"))})
     _paths(out, lot.shape, rng, "path")
+    if rng.random() < 0.7:
+        _stream(out, names, lot.shape, rng)
 
 
 def _field(out: OsmXml, names: Names, lot: Lot, built: list[Building], rng: random.Random) -> None:
     out.area(lot.shape, {"landuse": rng.choice(["farmland", "vineyard", "orchard", "allotments"])})
     if rng.random() < 0.6:
         _paths(out, lot.shape, rng, "track")
+    if rng.random() < 0.6:
+        _stream(out, names, lot.shape, rng)
 
 
 def _grass(out: OsmXml, names: Names, lot: Lot, built: list[Building], rng: random.Random) -> None:
     out.area(lot.shape, {"landuse": rng.choice(["grass", "meadow", "village_green"])})
-    scatter(out, lot.shape.buffer(-2), 3 + int(lot.shape.area / 400), {"natural": "tree"}, rng)
+    scatter(out, lot.shape.buffer(-2), 3 + int(lot.shape.area / 600), {"natural": "tree"}, rng)
 
 
 def _courtyard(out: OsmXml, lot: Lot, built: list[Building], rng: random.Random) -> None:
@@ -205,15 +242,19 @@ def _courtyard(out: OsmXml, lot: Lot, built: list[Building], rng: random.Random)
         if not yard.is_valid or yard.geom_type != "Polygon":
             continue
         draw = rng.random()
-        if draw < 0.3:
+        if rng.random() < 0.3:
+            _yard_path(out, yard, rng)
+        if rng.random() < 0.07:
+            out.way([(x, y) for x, y in yard.exterior.coords], {"barrier": "wall"})
+        if draw < 0.22:
             out.area(yard, {"landuse": "grass"})
-            scatter(out, yard, int(yard.area / 220), {"natural": "tree"}, rng)
-        elif draw < 0.45:
+            scatter(out, yard, int(yard.area / 400), {"natural": "tree"}, rng)
+        elif draw < 0.42:
             out.area(yard, {"amenity": "parking"})
         elif draw < 0.52 and yard.area < 2500:
             out.area(yard, {"leisure": "playground"})
         elif draw < 0.6:
             out.area(yard, {"leisure": "garden"})
-            scatter(out, yard, int(yard.area / 180), {"natural": "tree"}, rng)
+            scatter(out, yard, int(yard.area / 300), {"natural": "tree"}, rng)
         elif draw < 0.75:
-            scatter(out, yard, 2 + int(yard.area / 350), {"natural": "tree"}, rng)
+            scatter(out, yard, 2 + int(yard.area / 500), {"natural": "tree"}, rng)

@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from retriever.town import furniture
 from retriever.town.osm_xml import OsmXml, Point
 from retriever.town.plan import Plan, joined, road_land
-from retriever.town.streets import Street
+from retriever.town.streets import WIDTHS, Street
 
 
 def write_lines(out: OsmXml, plan: Plan, rng: random.Random) -> None:
@@ -87,10 +87,10 @@ def _rails(out: OsmXml, plan: Plan, rng: random.Random) -> None:
         for line in joined([*plan.tram.lines, *plan.tram.bridges]):
             out.way(_points(line), {"railway": "tram"})
         for line in plan.tram.lines:
-            for at_ in furniture.beside(line, 1.5, 230, rng, keep=25):
-                if rng.random() < 0.6:
+            for at_ in furniture.beside(line, 1.5, 150, rng, keep=20):
+                if rng.random() < 0.8:
                     out.node(at_, {"railway": "tram_stop", **plan.names.tags(plan.names.unique())})
-    if rng.random() < 0.55:
+    if rng.random() < 0.7:
         _subway(out, plan, rng)
 
 
@@ -110,7 +110,7 @@ def _subway(out: OsmXml, plan: Plan, rng: random.Random) -> None:
     rng.shuffle(meets)
     for at in meets[: max(2, int(plan.side / 500))]:
         name = plan.names.tags(plan.names.unique(("Underground", "地铁站")))
-        for letter, dx, dy in (("A", 11, 11), ("B", -11, -11)):
+        for letter, dx, dy in (("A", 11, 11), ("B", -11, -11), ("C", 11, -11)):
             out.node((at[0] + dx, at[1] + dy), {"railway": "subway_entrance", "ref": letter, **name})
 
 
@@ -130,12 +130,28 @@ def _paths(out: OsmXml, plan: Plan, rng: random.Random) -> None:
         walk = plan.shore.parallel_offset(14, "left")
         for part in shapely.get_parts(walk.intersection(plan.box.buffer(60))):
             out.way(_points(part), {"highway": rng.choice(["cycleway", "footway"])})
+    if rng.random() < 0.5:
+        _pavements(out, plan, rng)
     for street in plan.streets[: max(2, len(plan.streets) // 20)]:
         for line in street.lines:
             path = line.parallel_offset(6.9, "left") if street.kind == "main" and line.length > 60 else LineString()
             if path.geom_type == "LineString" and not path.is_empty and rng.random() < 0.5:
                 middle = shapely.ops.substring(path, 0.15, 0.85, normalized=True)
                 out.way(_points(middle), {"highway": "cycleway"})
+
+
+def _pavements(out: OsmXml, plan: Plan, rng: random.Random) -> None:
+    """Pavements drawn as ways of their own, as some mappers do."""
+    roads = road_land(plan, 0.2)
+    for street in plan.streets:
+        for line in street.lines:
+            if street.kind not in ("main", "street") or line.length < 40 or rng.random() < 0.4:
+                continue
+            for side in ("left", "right"):
+                path = line.parallel_offset(WIDTHS[street.kind] / 2 + 1.3, side)
+                for part in shapely.get_parts(path.difference(roads)):
+                    if part.geom_type == "LineString" and part.length > 12:
+                        out.way(_points(part), {"highway": "footway", "footway": "sidewalk"})
 
 
 def _bank(plan: Plan, side: int) -> BaseGeometry:

@@ -54,7 +54,11 @@ class Names:
             if en not in self._given and zh not in self._given:
                 self._given.update((en, zh))
                 return en, zh
-        raise RuntimeError("the vocabulary of town names is used up")
+        # A very large town uses the short names up; two joined ones are as good.
+        (en, zh), (en2, zh2) = self.proper(), self.sign()
+        name = (f"{en} {en2} {ending[0]}", zh + zh2 + ending[1]) if ending is not None else (f"{en} {en2}", zh + zh2)
+        self._given.update(name)
+        return name
 
     def of_group(self, group: str) -> Name:
         return self.unique(self.pick(group))

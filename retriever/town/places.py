@@ -41,10 +41,10 @@ def open_shops(out: OsmXml, plan: Plan, buildings: list[Building], rng: random.R
     kinds = [kind for kind, row in trade().items() if row.get("front")]
     weights = [float(trade()[kind]["front"]) for kind in kinds]
     for built in buildings:
-        if built.use not in ("core", "mixed", "homes") or built.street is None or "amenity" in built.tags:
+        if built.use not in ("core", "mixed", "homes") or built.street is None:
             continue
         chance = _chance(built, plan)
-        slots = max(1, int(built.width // 9))
+        slots = max(1, int(built.width // 8))
         for slot in range(slots):
             if rng.random() < chance:
                 aside = (slot + 0.5) / slots - 0.5
@@ -55,8 +55,8 @@ def open_shops(out: OsmXml, plan: Plan, buildings: list[Building], rng: random.R
 def _chance(built: Building, plan: Plan) -> float:
     centre = max(0.0, 1.0 - (built.front[0] ** 2 + built.front[1] ** 2) ** 0.5 / (plan.side * 0.62))
     kind = built.street.kind if built.street is not None else "street"
-    base = {"main": 0.5, "pedestrian": 0.85, "street": 0.2, "alley": 0.1}[kind]
-    return base * (0.25 + 0.95 * centre) * (0.5 if built.use == "homes" else 1.0)
+    base = {"main": 0.9, "pedestrian": 1.0, "street": 0.5, "alley": 0.25}[kind]
+    return base * (0.3 + 0.9 * centre) * (0.4 if built.use == "homes" else 1.0)
 
 
 def _node_at(out: OsmXml, built: Building, aside: float, tags: dict[str, str]) -> None:
@@ -71,7 +71,7 @@ def _node_at(out: OsmXml, built: Building, aside: float, tags: dict[str, str]) -
 
 def settle_civic(plan: Plan, buildings: list[Building], rng: random.Random, blocks: int) -> None:
     """Give public and large private kinds a building of their own: its tags go onto the outline."""
-    scale = blocks * blocks / 64
+    scale = blocks * blocks / 64 * 1.7
     free = [b for b in buildings if b.use in ("core", "mixed") and 140 <= b.shape.area <= 900]
     rng.shuffle(free)
     for kind, row in trade().items():
@@ -82,5 +82,4 @@ def settle_civic(plan: Plan, buildings: list[Building], rng: random.Random, bloc
             built = free.pop()
             built.tags.update(place_tags(kind, plan.names, rng))
             built.tags["building"] = "church" if kind == "church" else "yes"
-            built.tags.setdefault("amenity", "") if False else None
             built.use = "civic"

@@ -165,26 +165,33 @@ def free_land(plan: Plan) -> list[Polygon]:
 
 
 def _add_alleys(plan: Plan, rng: random.Random) -> None:
-    """Cut large blocks by an alley, or let one end inside them."""
-    for lot in free_land(plan):
-        if lot.area < 13_000 or rng.random() < 0.25 or not lot.within(plan.box.buffer(30)):
-            continue
-        frame = lot.minimum_rotated_rectangle
-        corners = list(frame.exterior.coords)[:4] if frame.geom_type == "Polygon" else []
-        if not corners:
-            continue
-        if math.dist(corners[0], corners[1]) > math.dist(corners[1], corners[2]):
-            corners = corners[1:] + corners[:1]
-        t = rng.uniform(0.4, 0.6)
-        (a, b, c, d) = corners
-        start = (b[0] + (c[0] - b[0]) * t, b[1] + (c[1] - b[1]) * t)
-        end = (a[0] + (d[0] - a[0]) * t, a[1] + (d[1] - a[1]) * t)
-        whole = _to_streets(plan, LineString([start, end]), lot)
-        if whole is not None:
-            kind = "street" if rng.random() < 0.35 else "alley"
-            ends = rng.random() < 0.35
-            line = LineString([whole.coords[0], whole.interpolate(rng.uniform(0.5, 0.75), True).coords[0]]) if ends else whole
-            plan.streets.append(Street(kind, [line], oneway=not ends and rng.random() < 0.3))
+    """Cut large blocks by an alley, or let one end inside them; what is still large is cut again."""
+    for least in (9_000, 14_000):
+        for lot in free_land(plan):
+            if lot.area >= least and rng.random() < 0.82 and lot.within(plan.box.buffer(30)):
+                _cut(plan, lot, rng)
+
+
+def _cut(plan: Plan, lot: Polygon, rng: random.Random) -> None:
+    """Across the short way of the lot's rectangle, near its middle."""
+    frame = lot.minimum_rotated_rectangle
+    if frame.geom_type != "Polygon":
+        return
+    corners = list(frame.exterior.coords)[:4]
+    if math.dist(corners[0], corners[1]) > math.dist(corners[1], corners[2]):
+        corners = corners[1:] + corners[:1]
+    t = rng.uniform(0.4, 0.6)
+    a, b, c, d = corners
+    start = (b[0] + (c[0] - b[0]) * t, b[1] + (c[1] - b[1]) * t)
+    end = (a[0] + (d[0] - a[0]) * t, a[1] + (d[1] - a[1]) * t)
+    line = _to_streets(plan, LineString([start, end]), lot)
+    if line is None:
+        return
+    dead_end = rng.random() < 0.3
+    if dead_end:
+        line = LineString([line.coords[0], line.interpolate(rng.uniform(0.5, 0.75), True).coords[0]])
+    kind = "street" if rng.random() < 0.35 else "alley"
+    plan.streets.append(Street(kind, [line], oneway=not dead_end and rng.random() < 0.3))
 
 
 def _to_streets(plan: Plan, line: LineString, lot: Polygon) -> LineString | None:
@@ -195,13 +202,12 @@ def _to_streets(plan: Plan, line: LineString, lot: Polygon) -> LineString | None
     (ax, ay), (bx, by) = inside.coords[0], inside.coords[-1]
     ends = []
     for at in ((ax, ay), (bx, by)):
-        found = min(
-            ((line.distance(Point(at)), s, i) for s, street in enumerate(plan.streets) for i, line in enumerate(street.lines)),
-            default=None,
-        )
-        if found is None or found[0] > 14:
+        owners = [(s, i) for s, street in enumerate(plan.streets) for i in range(len(street.lines))]
+        away = shapely.distance([line for street in plan.streets for line in street.lines], Point(at))
+        best = int(away.argmin())
+        if away[best] > 14:
             return None
-        _, s, i = found
+        s, i = owners[best]
         host = plan.streets[s].lines[i]
         along = host.project(Point(at))
         if along < 12 or along > host.length - 12:

@@ -40,7 +40,7 @@ class Street:
 
 def coast_y(x: float, side: float, phase: float) -> float:
     """The waterfront's shore: a bay-shaped curve in the south."""
-    return -side * 0.36 + side * 0.05 * math.sin(2 * math.pi * x / side * 0.8 + phase) + 14 * math.sin(x / 90 + phase)
+    return -side / 2 + 105 + 45 * math.sin(x / 260 + phase) + 14 * math.sin(x / 90 + phase)
 
 
 def raw_lines(family: str, side: float, rng: random.Random) -> list[LineString]:
