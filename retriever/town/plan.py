@@ -156,7 +156,8 @@ def road_land(plan: Plan, extra: float) -> BaseGeometry:
 
 def free_land(plan: Plan) -> list[Polygon]:
     """The lots: what streets, water and rails leave."""
-    taken = [road_land(plan, SIDEWALK_M), plan.water.buffer(7)]
+    banks = 18.0 if plan.shore is not None else 7.0
+    taken = [road_land(plan, SIDEWALK_M), plan.water.buffer(banks)]
     if plan.railway is not None:
         taken.append(plan.railway.buffer(9))
     land = plan.box.buffer(40).difference(unary_union(taken)).buffer(-1.5).buffer(1.5)
