@@ -32,7 +32,7 @@ ALIKE = 0.72
 """Below this likeness two names are different names."""
 
 _QUOTED = re.compile(r"[\"“”„«»「『《‘]([^\"“”„«»」』》’「『《]{2,60})[\"“”«»」』》’]|(?<!\w)'([^']{2,60})'(?!\w)")
-_WORD = r"[^\W\d_a-z][\w'’&.-]*"
+_WORD = r"[^\W\d_a-z](?:[\w'’&-]|\.(?=\w))*"
 _LINK = "(?:of|the|and|de|la|du|des|di|da|do|van|von|der|am|&)"
 _CAPITALS = re.compile(rf"(?<![\w'’]){_WORD}(?: (?:{_LINK} )*{_WORD})*")
 _HAN = re.compile(r"[㐀-鿿豈-﫿]")
@@ -85,6 +85,8 @@ def _capitalised(text: str) -> Iterator[str]:
         words, before = match[0].split(), text[: match.start()].rstrip()
         if not before or before[-1] in ".!?:;。！？\n":
             words = words[1:]  # the first word of a sentence is capitalised anyway
+        while words and words[0].islower():
+            words = words[1:]
         span = " ".join(words).strip(".-'’")
         if len(span) > 2 and span not in ("I", "I'm", "I’m") and not re.fullmatch(r"[NSEW]{1,2}", span):
             yield span
@@ -111,12 +113,12 @@ class NameIndex:
                     where.setdefault(name, set()).add(row)
         with sqlite3.connect(part) as db:
             db.execute("CREATE VIRTUAL TABLE name USING fts5(text, tokenize='trigram')")
-            db.execute("CREATE TABLE place (name INTEGER PRIMARY KEY, rows TEXT)")
+            db.execute("CREATE TABLE place (name INTEGER PRIMARY KEY, text TEXT UNIQUE, rows TEXT)")
             db.execute("CREATE TABLE meta (gallery TEXT, tiles INTEGER)")
             db.execute("INSERT INTO meta VALUES (?, ?)", (gallery, tiles))
             for number, name in enumerate(sorted(where), start=1):
                 db.execute("INSERT INTO name (rowid, text) VALUES (?, ?)", (number, name))
-                db.execute("INSERT INTO place VALUES (?, ?)", (number, json.dumps(sorted(where[name]))))
+                db.execute("INSERT INTO place VALUES (?, ?, ?)", (number, name, json.dumps(sorted(where[name]))))
         db.close()
         part.replace(path)
         return cls(path, tiles)
@@ -156,7 +158,7 @@ class NameIndex:
             return []
         runs = {text[i : i + n] for n in range(2, 13) for i in range(len(text) - n + 1) if _HAN.match(text[i])}
         marks = ",".join("?" * min(len(runs), 30000))
-        rows = db.execute(f"SELECT text FROM name WHERE text IN ({marks})", sorted(runs)[:30000]).fetchall()
+        rows = db.execute(f"SELECT text FROM place WHERE text IN ({marks})", sorted(runs)[:30000]).fetchall()
         found = sorted((r[0] for r in rows if len(r[0]) > 2), key=len, reverse=True)
         return [name for i, name in enumerate(found) if not any(name in longer for longer in found[:i])]
 
@@ -167,14 +169,15 @@ class NameIndex:
             if like >= ALIKE:
                 where = np.asarray(rows)
                 out[where] = np.maximum(out[where], like)
-        spread = int((out > 0).sum())
-        rarity = math.log((self.tiles + 1) / (spread + 0.5)) / math.log(self.tiles + 2) if spread else 0.0
+        # One object lies on about four overlapping tiles, so four tiles are as rare as a name can be.
+        objects = max(1.0, float((out > 0).sum()) / 4.0)
+        rarity = 1.0 - math.log(objects) / math.log(self.tiles + 2)
         return out * np.float32(max(0.1, rarity))
 
     def _candidates(self, db: sqlite3.Connection, term: str) -> Iterator[tuple[str, list[int]]]:
         if len(term) < 3:
             pattern = f"%{term}%"
-            query = "SELECT rowid, text FROM name WHERE text LIKE ? LIMIT ?"
+            query = "SELECT name, text FROM place WHERE text LIKE ? ORDER BY length(text), name LIMIT ?"
         else:
             grams = sorted({term[i : i + 3] for i in range(len(term) - 2)})
             pattern = " OR ".join('"' + gram.replace('"', '""') + '"' for gram in grams)

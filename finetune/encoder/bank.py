@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from finetune.encoder.labels import label_grid, pack, unpack
 from finetune.encoder.tiles import TileSet
-from retriever.encoder import BoxResize
+from retriever.encoder import BoxResize, text_features
 from retriever.tokenizer import TextTokenizer
 
 Rows = NDArray[np.int64]
@@ -31,6 +31,12 @@ class Texts:
     """[T, 2] where its witness stands, metres of the area's frame."""
     ids: list[NDArray[np.int32]]
     table: pd.DataFrame
+
+    def encode(self, model: Any, rows: Rows, piece: int = 32) -> torch.Tensor:
+        """Vectors [B, D] of texts, run in pieces of like length: a batch padded to its longest is half padding."""
+        order = np.argsort([len(self.ids[r]) for r in rows], kind="stable")
+        parts = [text_features(model, self.batch(rows[order[i : i + piece]])) for i in range(0, len(rows), piece)]
+        return torch.cat(parts)[torch.from_numpy(np.argsort(order))]
 
     def batch(self, rows: Rows, pad: int = 0) -> torch.Tensor:
         """int64 [B, L], trimmed to the longest."""
@@ -80,7 +86,8 @@ def load_bank(folder: Path, split: str, tokenizer: TextTokenizer, *, cells: int,
     table = tiles.table.iloc[rows]
     files = sorted((folder / "texts").glob(f"{split}-*.parquet"))[:shards]
     place = {tile_id: i for i, tile_id in enumerate(table["tile_id"])}
-    texts = _texts(pd.concat([pd.read_parquet(f) for f in files], ignore_index=True), place, tokenizer)
+    none = pd.DataFrame({"tile_id": [], "text": [], "x": [], "y": []})
+    texts = _texts(pd.concat([pd.read_parquet(f) for f in files] or [none], ignore_index=True), place, tokenizer)
     digest = hashlib.sha256(tiles.sha256.encode() + "\n".join(texts.table["text"]).encode())
     by_tile = pd.Series(np.arange(len(texts.tile))).groupby(texts.tile).apply(lambda s: s.to_numpy())
     empty = np.zeros(0, np.int64)
@@ -121,24 +128,27 @@ def _labels(tiles: TileSet, cache: Path, cells: int) -> NDArray[np.uint8]:
 class Sampler:
     """Which tiles and texts make batch number ``step``: a function of the seed and the step alone, so runs resume."""
 
-    def __init__(self, bank: Bank, *, batch: int, seed: int, same_area: float = 0.0) -> None:
+    def __init__(self, bank: Bank, *, batch: int, seed: int, same_area: float = 0.0, described: bool = True) -> None:
         self.bank, self.batch, self.seed, self.same_area = bank, batch, seed, same_area
-        self._described = np.flatnonzero([len(t) > 0 for t in bank.by_tile])
-        self._areas = [self._described[bank.area[self._described] == a] for a in range(int(bank.area.max()) + 1)]
+        self._described = described
+        self._tiles = np.flatnonzero([len(t) > 0 for t in bank.by_tile]) if described else np.arange(len(bank))
+        self._areas = [self._tiles[bank.area[self._tiles] == a] for a in range(int(bank.area.max()) + 1)]
         sizes = np.asarray([len(a) for a in self._areas], float)
         # Tiles of one area are each other's hard negatives; a tiny area would only repeat itself.
         self._weights = np.where(sizes >= batch * same_area, sizes, 0.0)
 
     def rows(self, step: int) -> tuple[Rows, Rows]:
-        """Tile rows [B], all different, and one text row for each."""
+        """Tile rows [B], all different, and one text row for each (none where tiles need not be described)."""
         rng = np.random.default_rng([self.seed, step])
         local = int(self.batch * self.same_area) if self._weights.sum() else 0
         chosen = np.zeros(0, np.int64)
         if local:
             area = self._areas[rng.choice(len(self._areas), p=self._weights / self._weights.sum())]
             chosen = rng.choice(area, local, replace=False)
-        rest = np.setdiff1d(self._described, chosen)
+        rest = np.setdiff1d(self._tiles, chosen)
         tiles = np.concatenate([chosen, rng.choice(rest, min(self.batch - local, len(rest)), replace=False)])
+        if not self._described:
+            return tiles, np.zeros(0, np.int64)
         texts = np.asarray([rng.choice(self.bank.by_tile[t]) for t in tiles], np.int64)
         return tiles, texts
 

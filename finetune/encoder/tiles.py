@@ -161,18 +161,24 @@ def build_tiles(jobs: Iterable[Job], out: Path, *, processes: int = 2) -> pd.Dat
     tasks = [(job, str(parts / f"{job.split}-{Path(job.path).name}-{job.count}-{job.seed}")) for job in jobs]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         stems = pool.map(_part, tasks, chunksize=1)
-    tables = [pd.read_parquet(f"{stem}.parquet") for stem in stems]
-    pixels = [np.load(f"{stem}.npy", mmap_mode="r") for stem in stems]
-    shape = (sum(len(p) for p in pixels), SEEN_PX, SEEN_PX, 3)
-    whole: Any = np.lib.format.open_memmap(out / "tiles.npy", mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
-    start = 0
-    for part in pixels:
-        whole[start : start + len(part)] = part
-        start += len(part)
-    whole.flush()
-    table = pd.concat(tables, ignore_index=True)
-    table.to_parquet(out / "tiles.parquet")
+    table = pd.concat([pd.read_parquet(f"{stem}.parquet") for stem in stems], ignore_index=True)
+    _join([np.load(f"{stem}.npy", mmap_mode="r") for stem in stems], out / "tiles.npy")
+    table.to_parquet(out / "tiles.parquet.part")
+    (out / "tiles.parquet.part").replace(out / "tiles.parquet")
     return table
+
+
+def _join(pixels: Sequence[NDArray[np.uint8]], path: Path) -> None:
+    """One file of all; a training that has the old one mapped goes on reading the old one."""
+    part = path.with_suffix(".part.npy")
+    shape = (sum(len(p) for p in pixels), SEEN_PX, SEEN_PX, 3)
+    whole: Any = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+    start = 0
+    for block in pixels:
+        whole[start : start + len(block)] = block
+        start += len(block)
+    whole.flush()
+    part.replace(path)
 
 
 def jobs(plan: Mapping[str, Any], osm: Path, out: Path, seed: int) -> Iterator[Job]:

@@ -17,10 +17,11 @@ from torch import nn
 class LabelTower(nn.Module):
     """bool [B, cells * cells, channels] to [B, dim]: one learned vector per cell and channel, then two layers."""
 
-    def __init__(self, *, cells: int, channels: int, dim: int, hidden: int = 512, coarse: int = 7) -> None:
+    def __init__(self, *, cells: int, channels: int, dim: int, hidden: int = 512) -> None:
         super().__init__()
-        self.cells, self.coarse = cells, coarse
-        self.table = nn.Linear(coarse * coarse * channels, hidden)
+        # A finer grid than 8 x 8 says more than witnesses do, at many times the weights.
+        self.cells, self.coarse = cells, min(cells, 8)
+        self.table = nn.Linear(self.coarse**2 * channels, hidden)
         nn.init.normal_(self.table.weight, std=0.02)
         self.body = nn.Sequential(
             nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, dim)

@@ -1,5 +1,6 @@
 """The training loop of the dual encoder, in stages.
 
+``see``: image tower alone, by dense labels (needs no text).
 ``words``: text tower against the label tower (no pixels, so it is quick).
 ``look``: image tower alone, by dense labels and by the label tower's vectors of the same tiles.
 ``join``: text and image towers against each other, dense labels beside.
@@ -17,14 +18,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from finetune.encoder.bank import Bank, Rows, Sampler, places
 from finetune.encoder.labels import channels
 from finetune.encoder.loss import contrastive_loss, dense_loss, excluded_pairs
 from finetune.encoder.towers import DenseHead, LabelTower, patch_tokens
-from finetune.encoder.validate import validate
-from retriever.encoder import BoxResize, text_features
+from finetune.encoder.validate import embed_tiles, validate
+from retriever.encoder import BoxResize
 from retriever.models import write_atomic
 
 MAX_SCALE = 100.0
@@ -32,7 +34,7 @@ MAX_SCALE = 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    name: Literal["words", "look", "join"]
+    name: Literal["see", "words", "look", "join"]
     steps: int
     batch: int
     lr: float
@@ -84,7 +86,7 @@ class Learner:
         if stage == "words":
             text = [p for p in text if p is not self.model.logit_scale]
             return [*text, *self.labels.parameters(), self.label_scale]
-        return image if stage == "look" else [*image, *text]
+        return image if stage in ("see", "look") else [*image, *text]
 
     def state(self) -> dict[str, Any]:
         return {
@@ -131,8 +133,9 @@ class Trainer:
     def _run_stage(
         self, stage: Stage, optimiser: torch.optim.Optimizer, on_step: Callable[[Stage, int, float], None] | None
     ) -> None:
+        seed = self.recipe.seed * 100 + self.stage
         sampler = Sampler(
-            self.bank, batch=stage.batch, seed=self.recipe.seed * 100 + self.stage, same_area=stage.same_area
+            self.bank, batch=stage.batch, seed=seed, same_area=stage.same_area, described=stage.name != "see"
         )
         moved = [p for group in optimiser.param_groups for p in group["params"]]
         while self.step < stage.steps:
@@ -157,8 +160,8 @@ class Trainer:
         if self.step % 20 == 0:
             self.log(losses)
         last = self.step == stage.steps
-        if stage.name == "join" and (last or self.step % self.recipe.validate_every == 0):
-            self.check()
+        if stage.name != "see" and (last or self.step % self.recipe.validate_every == 0):
+            self.check(stage)
         if last or time.monotonic() - self._saved > self.recipe.checkpoint_s:
             self.save(optimiser)
 
@@ -167,12 +170,14 @@ class Trainer:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             if stage.name == "words":
                 label = self.learner.labels(self.bank.dense(tiles))
-                text = text_features(self.learner.model, self.bank.texts.batch(texts))
+                text = self.bank.texts.encode(self.learner.model, texts)
                 return {"words": self._contrast(stage, text, label, self.learner.label_scale, tiles, texts)}
             with patch_tokens(self.learner.model) as seen:
                 image = self.learner.model.encode_image(self.bank.pixels(tiles, self.preprocess))
             labels = self.bank.dense(tiles)
             out = {"dense": stage.dense * dense_loss(self.learner.dense(seen[0]), labels, self._weight)}
+            if stage.name == "see":
+                return out
             if stage.name == "look":
                 with torch.no_grad():
                     target = self.learner.labels(labels)
@@ -180,7 +185,7 @@ class Trainer:
                 out["align"] = 5.0 * (1.0 - aligned).mean()
                 out["tell"] = self._contrast(stage, target, image, self.learner.label_scale.detach(), tiles, texts)
                 return out
-            text = text_features(self.learner.model, self.bank.texts.batch(texts))
+            text = self.bank.texts.encode(self.learner.model, texts)
             out["join"] = self._contrast(stage, text, image, self.learner.model.logit_scale, tiles, texts)
             return out
 
@@ -191,16 +196,26 @@ class Trainer:
         limit = scale.exp().clamp(max=MAX_SCALE)
         return contrastive_loss(text, tile, limit, excluded, smoothing=stage.smoothing)
 
-    def check(self) -> dict[str, Any]:
-        """Validate; keep the model where its mean contains@10 is the best so far."""
-        self.learner.model.eval()
-        found = validate(self.learner.model, self.held, self.preprocess)
-        self.learner.model.train()
+    def check(self, stage: Stage) -> dict[str, Any]:
+        """Validate; keep the model where its mean contains@10 is the best so far.
+
+        In stage ``words`` the tiles' vectors come from their labels: no such model is kept.
+        """
+        model, held = self.learner.model.eval(), self.held
+        if stage.name == "words":
+            found = validate(model, held, lambda rows: self._label_vectors(held, rows))
+        else:
+            found = validate(model, held, lambda rows: embed_tiles(model, held, rows, self.preprocess))
+        model.train()
         self.log({"validation": found})
-        if found["mean"]["contains@10"] > self.best:
+        if stage.name != "words" and found["mean"]["contains@10"] > self.best:
             self.best = found["mean"]["contains@10"]
             _save(self.out / "best.pt", {"model": self.learner.model.state_dict(), "metrics": found, "at": self._at()})
         return found
+
+    def _label_vectors(self, bank: Bank, rows: Rows) -> NDArray[np.float32]:
+        vectors = nn.functional.normalize(self.learner.labels(bank.dense(rows)).float(), dim=-1)
+        return np.asarray(vectors.numpy(), np.float32)
 
     def log(self, entry: Mapping[str, Any]) -> None:
         line = {**self._at(), "time": round(time.time(), 1), **entry}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from finetune.encoder.bank import Bank, Rows
 from finetune.encoder.tiles import SIZE_M
-from retriever.encoder import BoxResize, text_features
+from retriever.encoder import BoxResize
 
 KS = (1, 5, 10)
 
@@ -38,15 +39,20 @@ def recall(scores: NDArray[np.float32], point: NDArray[np.float64], xy: NDArray[
 
 
 @torch.inference_mode()
-def validate(model: Any, bank: Bank, preprocess: BoxResize, *, queries: int = 150, seed: int = 0) -> dict[str, Any]:
-    """Metrics by area and their unweighted mean, over at most ``queries`` texts per area, the same ones every time."""
+def validate(
+    model: Any, bank: Bank, embed: Callable[[Rows], NDArray[np.float32]], *, queries: int = 150, seed: int = 0
+) -> dict[str, Any]:
+    """Metrics by area and their unweighted mean, over at most ``queries`` texts per area, the same ones every time.
+
+    ``embed`` gives the vectors [N, D] of tiles: from pixels, or from labels to see what the text side alone can do.
+    """
     by_area: dict[str, dict[str, float]] = {}
     names = bank.tiles.table["area"].iloc[bank.rows].to_numpy()
     for name in sorted(set(names)):
         tiles = np.flatnonzero(names == name)
         texts = np.flatnonzero(np.isin(bank.texts.tile, tiles))
         texts = np.sort(np.random.default_rng(seed).permutation(texts)[:queries])
-        scores = embed_texts(model, bank, texts) @ embed_tiles(model, bank, tiles, preprocess).T
+        scores = embed_texts(model, bank, texts) @ embed(tiles).T
         found = recall(scores, bank.texts.point[texts], bank.xy[tiles])
         by_area[name] = {**found, "tiles": len(tiles), "queries": len(texts)}
     mean = {key: float(np.mean([m[key] for m in by_area.values()])) for key in next(iter(by_area.values()))}
@@ -55,8 +61,7 @@ def validate(model: Any, bank: Bank, preprocess: BoxResize, *, queries: int = 15
 
 def embed_texts(model: Any, bank: Bank, texts: Rows, batch: int = 64) -> NDArray[np.float32]:
     """float32 [T, D], unit rows."""
-    parts = [text_features(model, bank.texts.batch(texts[i : i + batch])) for i in range(0, len(texts), batch)]
-    out: NDArray[np.float32] = F.normalize(torch.cat(parts).float(), dim=-1).numpy()
+    out: NDArray[np.float32] = F.normalize(bank.texts.encode(model, texts, batch).float(), dim=-1).numpy()
     return out
 
 
