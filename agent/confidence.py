@@ -120,9 +120,7 @@ class Confidence:
 
 def found_out(weights: Weights, features: Features) -> float:
     """What was found out about a cell, in nats, apart from its retrieval score."""
-    return (
-        weights.match * logit(features.p_match) + weights.ledger * features.ledger + weights.names * features.names
-    )
+    return weights.match * logit(features.p_match) + weights.ledger * features.ledger + weights.names * features.names
 
 
 def utility(weights: Weights, features: Features) -> float:
@@ -162,7 +160,9 @@ def load(judge: str, encoder: str, path: Path = PARAMETERS) -> Confidence:
             if fit["judge"] == judge and fit["encoder"] == encoder:
                 return Confidence(weights=Weights.from_json(fit["weights"]), calibrated=True, note=_note(fit))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} does not hold confidence parameters ({error}); run 'sightline calibrate' again") from None
+        raise ModelError(
+            f"{path} does not hold confidence parameters ({error}); run 'sightline calibrate' again"
+        ) from None
     return Confidence(note="uncalibrated: the fitted weights belong to other models, so the defaults are used")
 
 

@@ -22,8 +22,12 @@ class Context:
     """A :class:`retriever.retrieve.Retriever` of the same gallery."""
     kit: Kit
     reranker: Reranker
-    judge_name: str = "none"
-    """Which model behind which transport really answers: ``vllm:mini-judge-1a2b3c``."""
+    backend: str = "none"
+    """Where the judge really answers from: vllm, transformers, url, or none."""
+    model: str = "none"
+    """Which model with which prompt, whatever the transport."""
+    label: str = ""
+    """The judge in words, for the screen."""
     shortlist: int = 10
     top: int = 3
     images: Mapping[str, Path] = field(default_factory=dict)

@@ -32,7 +32,7 @@ def map_evidence(gallery: Gallery, tile_id: str, claims: Sequence[Claim]) -> tup
 
 
 def decisive(evidence: Iterable[Evidence]) -> dict[str, Evidence]:
-    """One piece of evidence per claim id: the map's where the map can tell, else the model's, else whatever there is."""
+    """One piece of evidence per claim id: the map's where it can tell, else the model's, else whatever there is."""
     best: dict[str, Evidence] = {}
     for item in evidence:
         known = best.get(item.claim_id)

@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """Base URL of an OpenAI-style server that already runs, for example ``http://127.0.0.1:8000/v1``."""
     backend: Backend = "auto"
     """Where the judge runs when no server is named."""
+    encoder: str = "sightline-mini"
+    """The encoder that the gallery was indexed with: a shipped model, a folder, or an open_clip name."""
     reranker: str = "posterior"
     shortlist: int = Field(default=10, ge=1, le=1000)
     """How many retrieved tiles the judge looks at."""
@@ -43,11 +45,15 @@ class Settings(BaseSettings):
 
     def folder(self, name: str) -> Path:
         """A folder of the data directory, made on first use."""
-        path = self.data_dir / name
+        path = self._home() / name
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def database(self) -> Path:
         """The SQLite file with every thread's checkpoints."""
+        return self._home() / "threads.sqlite"
+
+    def _home(self) -> Path:
+        """What an analyst asks is nobody else's business: the folder opens for its owner only."""
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self.data_dir / "threads.sqlite"
+        return self.data_dir

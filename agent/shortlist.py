@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from agent.confidence import Prior
 from agent.ledger import active
 from retriever.errors import SightlineError
+from retriever.fusion import best, standardise
 from retriever.types import Candidate, Claim, Query
 
 if TYPE_CHECKING:
@@ -34,18 +35,34 @@ def shortlist(
     *,
     k: int,
     within: Area | None = None,
-    mode: str = "fused",
+    images: Mapping[str, Path] | None = None,
 ) -> Shortlist:
-    """The best ``k`` tiles inside ``within``. Raises ``SightlineError`` when no tile lies there."""
-    standing = active(claims)
-    found = retriever.retrieve(query, standing, k=k, within=within, mode=mode)
-    scores = np.asarray(retriever.scores(query, standing, mode=mode), dtype=np.float64)
+    """The best ``k`` tiles inside ``within``; ``images`` holds the files of the query's images by sha256.
+
+    Raises ``SightlineError`` when no tile lies inside.
+    """
+    scores = np.asarray(retriever.scores(query, active(claims)), dtype=np.float32)
+    for _, sha in query.images:
+        scores = scores + standardise(_by_image(retriever, (images or {})[sha]))
+    allowed = np.isfinite(scores)
     if within is not None:
-        scores = scores[np.asarray(within.contains(gallery.lat, gallery.lon), dtype=bool)]
-    scores = scores[np.isfinite(scores)]
-    if not found or not len(scores):
-        raise SightlineError("no tile of the gallery lies within the given area; widen it or leave --within out")
-    prior = Prior.of(scores)
-    return Shortlist(
-        candidates=tuple(dataclasses.replace(c, score=round(prior.z(c.score), 6)) for c in found), prior=prior
+        allowed &= np.asarray(within.contains(gallery.lat, gallery.lon), dtype=bool)
+    if not allowed.any():
+        raise SightlineError("no tile of the gallery lies within the given area; widen it or leave the limit out")
+    prior = Prior.of(scores[allowed])
+    rows = best(scores, gallery.ids, k, allowed)
+    candidates = (
+        Candidate(tile_id=gallery.ids[row], score=round(prior.z(float(scores[row])), 6), rank=rank)
+        for rank, row in enumerate(rows, 1)
     )
+    return Shortlist(candidates=tuple(candidates), prior=prior)
+
+
+def _by_image(retriever: Any, path: Path) -> Any:
+    """Cosine of a query image with every tile: float32 [N]."""
+    from PIL import Image
+
+    encoder, index = retriever.dense
+    with Image.open(path) as picture:
+        vector = encoder.encode_images([picture.convert("RGB")])
+    return index.scores(vector)[0]

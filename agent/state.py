@@ -35,6 +35,8 @@ class State(TypedDict, total=False):
     posterior: Json
     result: Json
     """The whole answer of the last search, as ``sightline locate --json`` prints it."""
+    before: Json
+    """First tile and confidences of the search before this one."""
     reply: Json
     """What is said back: ``{"en": ..., "zh": ...}``."""
     spoken: str

@@ -94,7 +94,7 @@ def make(name: str, kit: Kit, known: Mapping[str, str]) -> Reranker:
 
 
 def check_permutation(ranking: Ranking, candidates: Iterable[Candidate]) -> Ranking:
-    """The ranking itself, if it holds exactly the tiles that were given; else ``ContractError`` naming what is wrong."""
+    """The ranking itself, if it holds exactly the tiles that were given; else ``ContractError`` naming the tile."""
     given = Counter(c.tile_id for c in candidates)
     returned = Counter(j.tile_id for j in ranking.judgements)
     extra, missing = returned - given, given - returned
@@ -103,6 +103,13 @@ def check_permutation(ranking: Ranking, candidates: Iterable[Candidate]) -> Rank
     if missing:
         raise ContractError(f"reranker {ranking.method!r} lost the tile {min(missing)!r}")
     return ranking
+
+
+def picture(gallery: Gallery, tile_id: str) -> bytes:
+    """The tile as the judge is shown it, PNG. Raises ``GalleryError`` where it is missing or damaged."""
+    from agent.judge import tile_png
+
+    return tile_png(gallery.image(tile_id))
 
 
 def by_retrieval(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -26,6 +26,7 @@ class Identity:
         """The candidates by retrieval rank; ``score`` is the retrieval score."""
         order = by_retrieval(candidates)
         found = {
-            c.tile_id: Judgement(tile_id=c.tile_id, score=c.score, score_kind="retrieval", error=self._why) for c in order
+            c.tile_id: Judgement(tile_id=c.tile_id, score=c.score, score_kind="retrieval", error=self._why)
+            for c in order
         }
         return ranking(query, self.name, (c.tile_id for c in order), found, Usage())

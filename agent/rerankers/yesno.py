@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.confidence import Features, utility
 from agent.ledger import active
-from agent.rerankers.base import JudgeLike, Kit, ranking, reorder_judged
+from agent.rerankers.base import JudgeLike, Kit, picture, ranking, reorder_judged
 from agent.verdict import verdict
 from retriever.errors import SightlineError
 from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
@@ -52,26 +52,20 @@ async def judge_all(
     kit: Kit, claims: Sequence[Claim], candidates: Sequence[Candidate], gallery: Gallery
 ) -> tuple[dict[str, Judgement], Usage]:
     """Every distinct tile judged once, all at the same time (the client bounds how many calls are under way)."""
-    tiles = list(dict.fromkeys(c.tile_id for c in candidates))
-    if kit.judge is None:
-        why = f"not judged: {kit.why_no_judge}"
-        return {t: Judgement(tile_id=t, error=why) for t in tiles}, Usage()
-    results = await asyncio.gather(*(_judge(kit.judge, active(claims), t, gallery) for t in tiles))
+    tiles, standing = list(dict.fromkeys(c.tile_id for c in candidates)), active(claims)
+    if kit.judge is None or not standing:
+        why = kit.why_no_judge if kit.judge is None else "the description holds nothing that could be checked on a tile"
+        return {t: Judgement(tile_id=t, error=f"not judged: {why}") for t in tiles}, Usage()
+    results = await asyncio.gather(*(_judge(kit.judge, standing, t, gallery) for t in tiles))
     total = Usage()
     for _, usage in results:
         total = total + usage
     return {j.tile_id: j for j, _ in results}, total
 
 
-async def _judge(
-    judge: JudgeLike, claims: Sequence[Claim], tile_id: str, gallery: Gallery
-) -> tuple[Judgement, Usage]:
+async def _judge(judge: JudgeLike, claims: Sequence[Claim], tile_id: str, gallery: Gallery) -> tuple[Judgement, Usage]:
     try:
-        tile, png = gallery.tile(tile_id), gallery.image_path(tile_id).read_bytes()
-        scored = await judge.score(tile, png, claims)
-    except OSError as error:
-        reason = f"the image of {tile_id} cannot be read ({error.strerror or error}); build the gallery again"
-        return Judgement(tile_id=tile_id, error=f"not judged: {reason}"), Usage()
+        scored = await judge.score(gallery.tile(tile_id), picture(gallery, tile_id), claims)
     except SightlineError as error:
         return Judgement(tile_id=tile_id, error=f"not judged: {error}"), Usage()
     p = scored.p_match

@@ -14,7 +14,7 @@ from PIL import Image
 
 from retriever.errors import GalleryError, ReplyError, ServerUnavailable
 from retriever.geo import distance_m
-from retriever.types import Candidate, Claim, Evidence, Explanation, Fact, Relation, Tile, Usage
+from retriever.types import Claim, Evidence, Explanation, Fact, Relation, Tile, Usage
 
 PLACES = {"t-a": ["pharmacy", "cafe"], "t-b": ["pharmacy"], "t-c": ["cafe", "church"], "t-d": [], "t-e": ["church"]}
 SCORES = {"t-a": 0.9, "t-b": 0.8, "t-c": 0.5, "t-d": 0.2, "t-e": 0.1}
@@ -83,18 +83,6 @@ class FakeRetriever:
         lift = {t: 0.3 * sum(w in (self.gallery.places[t] or ()) for w in wanted) for t in self.gallery.ids}
         return np.array([SCORES.get(t, 0.0) + lift[t] for t in self.gallery.ids], dtype=np.float32)
 
-    def retrieve(
-        self, query: Any, claims: Sequence[Claim], *, k: int = 10, within: Any = None, mode: str = "fused"
-    ) -> list[Candidate]:
-        scores = self.scores(query, claims, mode)
-        rows = [r for r in np.argsort(-scores, kind="stable")]
-        if within is not None:
-            inside = within.contains(self.gallery.lat, self.gallery.lon)
-            rows = [r for r in rows if inside[r]]
-        return [
-            Candidate(tile_id=self.gallery.ids[r], score=float(scores[r]), rank=i) for i, r in enumerate(rows[:k], 1)
-        ]
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -147,4 +135,3 @@ def claim(number: int, value: str, **changes: Any) -> Claim:
         "id": f"c{number}", "span": f"a {value}", "kind": "object", "value": value, "relation": Relation(), **changes
     }  # fmt: skip
     return Claim(**given)
-

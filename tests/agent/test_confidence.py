@@ -74,7 +74,9 @@ def test_equal_scores_everywhere_give_no_preference() -> None:
 
 def test_a_shortlist_of_the_whole_gallery_leaves_nothing_elsewhere() -> None:
     prior = Prior.of(np.array([0.0, 1.0]))
-    found = Confidence().posterior({"a": Features(retrieval=prior.z(0.0)), "b": Features(retrieval=prior.z(1.0))}, prior)
+    found = Confidence().posterior(
+        {"a": Features(retrieval=prior.z(0.0)), "b": Features(retrieval=prior.z(1.0))}, prior
+    )
     assert found.elsewhere < 1e-6
 
 

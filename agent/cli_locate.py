@@ -1,0 +1,200 @@
+"""``sightline locate``, ``sightline chat`` and ``sightline demo``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from retriever.errors import SightlineError
+
+if TYPE_CHECKING:
+    from agent.desk import Desk
+    from agent.settings import Settings
+
+GalleryOption = Annotated[Path, typer.Option("--gallery", "-g", help="The gallery folder to search.")]
+TopOption = Annotated[int | None, typer.Option("--top", "-k", min=0, max=100, help="Candidates shown and explained.")]
+ShortlistOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Retrieved tiles that are judged.")]
+LangOption = Annotated[str | None, typer.Option(help="Language of the answer: en, zh or both.")]
+WithinOption = Annotated[
+    str | None, typer.Option(help="Area limit: w,s,e,n or lat,lon,300m or a GeoJSON polygon or its file.")
+]
+RerankerOption = Annotated[str | None, typer.Option(help="posterior, yesno, oracle, identity or shuffle.")]
+ServerOption = Annotated[str | None, typer.Option(help="URL of an OpenAI-style model server that already runs.")]
+BackendOption = Annotated[str | None, typer.Option(help="auto, vllm, transformers or none.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this file's commands to the ``sightline`` command."""
+    app.command("locate")(locate)
+    app.command("chat")(chat)
+    app.command("demo")(demo)
+
+
+def locate(
+    gallery: GalleryOption,
+    text: Annotated[str | None, typer.Argument(help="What can be seen from the place.")] = None,
+    top: TopOption = None,
+    shortlist: ShortlistOption = None,
+    lang: LangOption = None,
+    image: Annotated[list[str] | None, typer.Option(help="VIEW=FILE; views: map, ground, panorama, uav.")] = None,
+    within: WithinOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")] = False,
+    reranker: RerankerOption = None,
+    server: ServerOption = None,
+    backend: BackendOption = None,
+    batch: Annotated[Path | None, typer.Option(help="Queries, one JSON object per line: id, text, lang.")] = None,
+    out: Annotated[Path | None, typer.Option(help="With --batch: the rankings, one JSON object per line.")] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="With --batch: queries under way at once.")] = 4,
+) -> None:
+    """Find the place that a description is about."""
+    settings = settings_with(top=top, shortlist=shortlist, lang=lang, reranker=reranker, server=server, backend=backend)
+    if (batch is None) != (out is None) or (batch is None) == (text is None):
+        raise SightlineError("give either a description, or --batch with --out")
+    kept = keep_images(settings, image or [])
+    with opened(gallery, settings, keep=batch is None, images={sha: path for _, sha, path in kept}) as room:
+        if batch is not None and out is not None:
+            _batch(room, batch, out, within, parallel)
+        else:
+            _one(room, text or "", [(view, sha) for view, sha, _ in kept], within, as_json)
+
+
+def chat(
+    gallery: GalleryOption,
+    thread: Annotated[str | None, typer.Option(help="Go on with this thread.")] = None,
+    top: TopOption = None,
+    shortlist: ShortlistOption = None,
+    lang: LangOption = None,
+    within: WithinOption = None,
+    reranker: RerankerOption = None,
+    server: ServerOption = None,
+    backend: BackendOption = None,
+) -> None:
+    """Describe a place and go on talking about what was found."""
+    from agent.chat import converse
+
+    settings = settings_with(top=top, shortlist=shortlist, lang=lang, reranker=reranker, server=server, backend=backend)
+    with opened(gallery, settings) as room:
+        converse(room, thread=thread, within=within)
+
+
+def demo(
+    server: ServerOption = None,
+    backend: BackendOption = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the demo's gallery is kept.")] = None,
+) -> None:
+    """Build the demo town, locate one description in it, and go on as a conversation."""
+    from agent.demo import run
+
+    run(settings_with(server=server, backend=backend), folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """A desk with an event loop to run it in, and a screen."""
+
+    desk: Desk
+    settings: Settings
+    runner: asyncio.Runner
+    screen: Console
+
+    def ask(self, text: str, **options: Any) -> Any:
+        """One turn, with the running step shown on the screen."""
+        from agent.render import STEPS
+
+        with self.screen.status("thinking", spinner="dots") as status:
+            asked = self.desk.ask(text, on_step=lambda step: status.update(STEPS[step]), **options)
+            return self.runner.run(asked)
+
+
+def settings_with(**options: Any) -> Settings:
+    """Settings from the environment with the given options on top; None means "not given"."""
+    from pydantic import ValidationError
+
+    from agent.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SightlineError(f"the setting {first['loc'][0]} is not usable: {first['msg']}") from None
+
+
+@contextmanager
+def opened(
+    gallery: Path, settings: Settings, *, keep: bool = True, images: dict[str, Path] | None = None
+) -> Iterator[Room]:
+    """Gallery, models and threads opened for one command, and closed whatever happens."""
+    from agent.desk import open_desk
+    from agent.opening import open_context
+
+    screen = Console(stderr=True)
+    with ExitStack() as outer, asyncio.Runner() as runner:
+        with screen.status("opening") as status:
+            context = outer.enter_context(open_context(gallery, settings, say=status.update, images=images))
+        stack = AsyncExitStack()
+        try:
+            if context.label:
+                screen.print(f"judge: {context.label}", style="dim", highlight=False)
+            desk = runner.run(stack.enter_async_context(open_desk(context, settings.database() if keep else None)))
+            yield Room(desk=desk, settings=settings, runner=runner, screen=screen)
+        finally:
+            runner.run(stack.aclose())
+
+
+def keep_images(settings: Settings, specs: list[str]) -> list[tuple[str, str, Path]]:
+    """The ``--image`` options as view, sha256 and file in the content store."""
+    from agent.opening import keep_image, untrained
+
+    kept = [keep_image(spec, settings.folder("images")) for spec in specs]
+    warning = untrained([view for view, _, _ in kept])
+    if warning:
+        Console(stderr=True).print(f"[yellow]note:[/] {warning}")
+    return kept
+
+
+def _one(room: Room, text: str, images: list[tuple[str, str]], within: str | None, as_json: bool) -> None:
+    from agent.desk import new_thread
+
+    thread = new_thread()
+    state = room.ask(text, thread=thread, query_id=thread, within=within, images=images, spoken=room.settings.lang)
+    result = {**state["result"], "thread": thread}
+    if as_json:
+        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+        return
+    again = f"Go on: sightline chat --gallery {room.desk.context.gallery.path} --thread {thread}"
+    display(room, result, thread=thread, hint=again)
+
+
+def display(room: Room, result: dict[str, Any], *, thread: str, hint: str = "", spoken: str | None = None) -> None:
+    """The result on standard output, with a picture of the top tile saved beside it."""
+    from agent.render import save_picture, show
+
+    folder = room.settings.folder(f"pictures/{thread}")
+    picture = None
+    try:
+        picture = save_picture(room.desk.context.gallery, result["candidates"][0], result["claims"], folder)
+    except SightlineError as error:
+        room.screen.print(f"[yellow]no picture of the top tile:[/] {error}")
+    show(Console(), result, spoken=spoken or room.settings.lang, picture=picture, hint=hint)
+
+
+def _batch(room: Room, queries: Path, out: Path, within: str | None, parallel: int) -> None:
+    from agent.batch import run
+
+    with room.screen.status("reading the queries") as status:
+        answered, failed, before = room.runner.run(
+            run(
+                room.desk, queries, out, within=within, parallel=parallel,
+                on_done=lambda done, of: status.update(f"answered {done} of {of}"),
+            )
+        )  # fmt: skip
+    room.screen.print(f"{answered} answered, {failed} lines in error, {before} were there before: {out}")

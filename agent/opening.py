@@ -1,0 +1,128 @@
+"""Opening what the desk works on: gallery, retriever, and a judge that really answers, or the reason why none does."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import confidence as conf
+from agent.context import Context
+from agent.judge import Judge
+from agent.listings import FileListings
+from agent.rerankers import Kit, create
+from agent.settings import Settings
+from retriever.errors import SightlineError
+
+MAX_IMAGE_BYTES = 50_000_000
+VIEWS = ("map", "ground", "panorama", "uav")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A judge, or the reason why there is none."""
+
+    judge: Judge | None = None
+    backend: str = "none"
+    model: str = "none"
+    why: str = ""
+    label: str = ""
+    """For the screen."""
+    stop: Callable[[], None] = lambda: None
+
+
+@contextmanager
+def open_context(
+    gallery_path: Path, settings: Settings, *, say: Say, images: Mapping[str, Path] | None = None
+) -> Iterator[Context]:
+    """Everything a run needs. A judge that cannot be had is no error: the context then says why.
+
+    ``say`` hears what is being opened. Raises ``GalleryError``, ``IndexError_`` or ``ModelError``. Outside any event
+    loop only, because starting a model server runs one of its own.
+    """
+    from retriever.gallery import Gallery
+    from retriever.retrieve import Retriever
+
+    say("opening the gallery")
+    gallery = Gallery.open(gallery_path)
+    retriever = Retriever.open(gallery_path, settings.encoder)
+    bench = open_bench(settings, say=say)
+    try:
+        confidence = conf.load(bench.model, retriever.dense[0].id)
+        kit = Kit(judge=bench.judge, why_no_judge=bench.why, confidence=confidence)
+        yield Context(
+            gallery=gallery,
+            retriever=retriever,
+            kit=kit,
+            reranker=create(settings.reranker, kit),
+            backend=bench.backend,
+            model=bench.model,
+            label=bench.label,
+            shortlist=settings.shortlist,
+            top=min(settings.top, settings.shortlist),
+            images=images or {},
+        )
+    finally:
+        bench.stop()
+
+
+def open_bench(settings: Settings, *, say: Say) -> Bench:
+    """The judge that the settings ask for. With SIGHTLINE_REQUIRE_VLLM=1 one that cannot be had is an error."""
+    from agent.serving_open import REQUIRE_VLLM, open_judge
+
+    if settings.backend == "none" and settings.server is None:
+        return Bench(why="no model was asked for (backend none)")
+    try:
+        backend = "auto" if settings.backend == "none" else settings.backend
+        found = open_judge(backend=backend, url=settings.server, say=say)
+    except SightlineError as error:
+        if os.environ.get(REQUIRE_VLLM) == "1":
+            raise
+        return Bench(why=str(error))
+    judge = Judge(found.client, store=FileListings(settings.folder("listings") / "listings.sqlite"))
+    _, _, model = judge.name.partition(":")
+    return Bench(
+        judge=judge,
+        backend=found.backend,
+        model=model or judge.name,
+        label=f"{found.label} ({found.note})" if found.note else found.label,
+        stop=found.stop,
+    )
+
+
+def keep_image(spec: str, folder: Path) -> tuple[str, str, Path]:
+    """``VIEW=FILE`` as ``(view, sha256, path in the content store)``. Raises ``SightlineError`` on what is unusable."""
+    from PIL import Image
+
+    view, _, name = spec.partition("=")
+    if view not in VIEWS or not name:
+        raise SightlineError(f"--image {spec!r} is not VIEW=FILE with a view of {', '.join(VIEWS)}")
+    path = Path(name)
+    try:
+        if path.stat().st_size > MAX_IMAGE_BYTES:
+            raise SightlineError(f"the image {path} is larger than {MAX_IMAGE_BYTES // 1_000_000} MB; make it smaller")
+        raw = path.read_bytes()
+        with Image.open(io.BytesIO(raw)) as picture:
+            small = picture.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise SightlineError(f"the image {path} cannot be read as a picture ({error})") from None
+    sha = hashlib.sha256(raw).hexdigest()
+    kept = folder / f"{sha}.png"
+    if not kept.exists():
+        small.thumbnail((2048, 2048))
+        small.save(kept)
+    return view, sha, kept
+
+
+def untrained(views: Sequence[str]) -> str | None:
+    """What to say about image views that the shipped encoder never learned."""
+    strange = sorted(set(views) - {"map"})
+    if not strange:
+        return None
+    return f"the shipped image encoder was trained on map tiles only: expect little from {', '.join(strange)} images"
