@@ -1,6 +1,6 @@
 """How varied the generated descriptions are, and how fast they come: the table of ``docs/data.md``.
 
-    python -m benchmarks.data GALLERY... [--texts 10000] [--lang en]
+    python -m benchmarks.data SOURCE... [--texts 10000] [--lang en]
 
 Definitions (CVG-Text publishes 0.756, 5.74 and 0.17 for its texts without saying how they were computed; these are
 the usual ones and are printed with the numbers):
@@ -19,14 +19,19 @@ import math
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import numpy as np
+
 from finetune.data.composing import count_tokens
 from finetune.data.descriptions import Description, Length, describe, fact_index, standpoints
+from finetune.encoder.texts import tile_of
+from finetune.encoder.tiles import SIZE_M, TileSet
 from retriever.gallery import Gallery
-from retriever.types import Lang
+from retriever.types import Lang, Tile
 
 _STOPS = re.compile(r"(?<=[.!?。！？])\s*")
 _NUMBER = re.compile(
@@ -36,19 +41,37 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+(?:['’][a-z]+)?")
 LENGTHS: tuple[Length, ...] = ("short", "medium", "medium", "long", "long")
 
 
-def texts(galleries: Sequence[Gallery], count: int, lang: Lang, seed: int) -> Iterator[Description]:
-    """``count`` descriptions, four standing points to a tile, tiles drawn evenly from the galleries."""
+@dataclass(frozen=True)
+class Source:
+    """Tiles with facts: a gallery, or the folder of training tiles (its training part only)."""
+
+    name: str
+    size_m: float
+    count: int
+    tile: Callable[[int], tuple[Tile, list[bool] | None]]
+
+    @classmethod
+    def open(cls, path: Path) -> Source:
+        if (path / "manifest.json").exists():
+            gallery = Gallery.open(path)
+            return cls(gallery.id, gallery.size_m, len(gallery), lambda row: (gallery.tile(gallery.ids[row]), None))
+        tiles = TileSet.open(path)
+        rows = np.flatnonzero(tiles.table["split"].to_numpy() == "train")
+        return cls(path.name, SIZE_M, len(rows), lambda i: (tile_of(tiles, int(rows[i])), tiles.shown(int(rows[i]))))
+
+
+def texts(sources: Sequence[Source], count: int, lang: Lang, seed: int) -> Iterator[Description]:
+    """``count`` descriptions, four standing points to a tile, tiles drawn evenly from the sources."""
     rng = Random(seed)
     made = 0
     while made < count:
-        gallery = galleries[rng.randrange(len(galleries))]
-        tile = gallery.tile(rng.choice(gallery.ids))
-        index = fact_index(tile, gallery.size_m)
-        for point in standpoints(tile, size_m=gallery.size_m, rng=rng, n=4, index=index):
+        source = sources[rng.randrange(len(sources))]
+        tile, visible = source.tile(rng.randrange(source.count))
+        index = fact_index(tile, source.size_m)
+        for point in standpoints(tile, size_m=source.size_m, rng=rng, n=4, index=index):
             if made < count:
-                named = rng.random() < 0.7
-                length = rng.choice(LENGTHS)
-                yield describe(tile, point, size_m=gallery.size_m, seed=made, lang=lang, named=named, length=length)
+                style = {"named": rng.random() < 0.7, "length": rng.choice(LENGTHS)}
+                yield describe(tile, point, size_m=source.size_m, seed=made, lang=lang, visible=visible, **style)  # type: ignore[arg-type]
                 made += 1
 
 
@@ -122,17 +145,17 @@ def _quantiles(lengths: Sequence[int]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("galleries", nargs="+", type=Path, help="galleries of map facts, of training areas only")
+    parser.add_argument("sources", nargs="+", type=Path, help="galleries or training tiles, of training areas only")
     parser.add_argument("--texts", type=int, default=10_000)
     parser.add_argument("--lang", choices=["en", "zh", "mixed"], default="en")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skeletons", type=int, default=0, help="also print this many of the commonest skeletons")
     options = parser.parse_args()
-    galleries = [Gallery.open(path) for path in options.galleries]
+    sources = [Source.open(path) for path in options.sources]
     start = time.process_time()
-    found = list(texts(galleries, options.texts, options.lang, options.seed))
+    found = list(texts(sources, options.texts, options.lang, options.seed))
     seconds = time.process_time() - start
-    print(f"{len(found)} texts ({options.lang}, seed {options.seed}) from {', '.join(g.id for g in galleries)}\n")
+    print(f"{len(found)} texts ({options.lang}, seed {options.seed}) from {', '.join(s.name for s in sources)}\n")
     print("| measure | ours | CVG-Text |\n| --- | --- | --- |")
     for row in measure(found, seconds, options.seed):
         print("| " + " | ".join(row) + " |")

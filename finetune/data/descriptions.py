@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
@@ -149,8 +149,3 @@ def _ledger(
         persona=persona,
         seed=seed,
     )
-
-
-def with_seed(description: Description, seed: int) -> Description:
-    """The same description under another seed's number."""
-    return replace(description, seed=seed)
