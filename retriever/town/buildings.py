@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import shapely
-from shapely.geometry import LineString, Point, Polygon
+from shapely.geometry import Point, Polygon
+from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
 from shapely.ops import unary_union
 
 from retriever.town.plan import Lot, Plan
+from retriever.town.shapes import outline, polygons, simplified
 from retriever.town.streets import Street
 
 COLOURS = ("white", "#c0392b", "#e8d27a", "#8aa0b5", "brown", "#d98c5f", "grey", "#7fa37a", "pink", "#3f6fb5")
@@ -66,19 +69,21 @@ def buildings_of(lot: Lot, plan: Plan, finder: StreetFinder, rng: random.Random)
     setback = rng.uniform(2.5, 5.0) if lot.use in ("homes", "school", "university", "hospital") else 0.2
     inner = lot.shape.buffer(-setback, join_style="mitre")
     out: list[Building] = []
-    for ground in shapely.get_parts(inner):
-        if ground.geom_type == "Polygon" and ground.area > 90:
+    for ground in polygons(inner):
+        if ground.area > 90:
             _along_edges(ground, lot, plan, finder, rng, (depths, widths, gap, built), out)
             _second_row(ground, lot, plan, finder, rng, out)
     return out
 
 
-def _second_row(ground: Polygon, lot: Lot, plan: Plan, finder: StreetFinder, rng: random.Random, out: list[Building]) -> None:
+def _second_row(
+    ground: Polygon, lot: Lot, plan: Plan, finder: StreetFinder, rng: random.Random, out: list[Building]
+) -> None:
     """Detached houses inside a deep block."""
     if lot.use not in ("core", "mixed", "homes") or ground.area < 5_000 or rng.random() < 0.25:
         return
-    for inner in shapely.get_parts(ground.buffer(-rng.uniform(24, 30))):
-        if inner.geom_type == "Polygon" and inner.area > 350:
+    for inner in polygons(ground.buffer(-rng.uniform(24, 30))):
+        if inner.area > 350:
             _along_edges(inner, lot, plan, finder, rng, ((9, 13), (12, 24), 7.0, 0.75), out)
 
 
@@ -90,7 +95,7 @@ def _along_edges(
 ) -> None:
     depths, widths, gap, built = type_
     depth = min(rng.uniform(*depths), 0.55 * ground.area / max(ground.exterior.length / 4, 1))
-    ring = list(shapely.geometry.polygon.orient(ground.simplify(1.2)).exterior.coords)
+    ring = outline(orient(simplified(ground, 1.2)))
     for a, b in pairwise(ring):
         length = math.dist(a, b)
         if length < 8:
@@ -117,36 +122,38 @@ def _build(
     def corner(along: float, deep: float) -> tuple[float, float]:
         return a[0] + unit[0] * along + inward[0] * deep, a[1] + unit[1] * along + inward[1] * deep
 
-    shape = Polygon([corner(at, 0), corner(at + width, 0), corner(at + width, depth), corner(at, depth)])
+    shape: BaseGeometry = Polygon([corner(at, 0), corner(at + width, 0), corner(at + width, depth), corner(at, depth)])
     if lot.use in ("core", "mixed") and width > 15 and rng.random() < 0.3:
         wing = rng.uniform(0.35, 0.55) * width
-        shape = shape.union(Polygon([corner(at, 0), corner(at + wing, 0), corner(at + wing, depth * 1.6), corner(at, depth * 1.6)]))
+        shape = shape.union(
+            Polygon([corner(at, 0), corner(at + wing, 0), corner(at + wing, depth * 1.6), corner(at, depth * 1.6)])
+        )
     shape = shape.intersection(ground)
     close = [b.shape for b in out if b.shape.distance(shape) < 1.0]
     if close:
         room = 1.5 if _TYPES[lot.use][2] else 0.02
         shape = shape.difference(unary_union(close).buffer(room, join_style="mitre"))
-    shape = _tidy(shape)
-    if shape is None or shape.area < max(40.0, 0.4 * width * depth):
+    outer = _tidy(shape)
+    if outer is None or outer.area < max(40.0, 0.4 * width * depth):
         return
     front = corner(at + width / 2, 0)
     street = finder.nearest(front)
     centre = plan.near_centre(Point(front))
-    built = Building(shape, front, inward, width, _levels(lot.use, centre, rng), lot.use, street)
+    built = Building(outer, front, inward, width, _levels(lot.use, centre, rng), lot.use, street)
     built.tags = _tags(built, rng)
     out.append(built)
 
 
-def _tidy(shape: shapely.geometry.base.BaseGeometry) -> Polygon | None:
-    parts = [p for p in shapely.get_parts(shape) if p.geom_type == "Polygon"]
-    if not parts:
+def _tidy(shape: BaseGeometry) -> Polygon | None:
+    """The largest part without its thin ends, on whole centimetres; None where that is not one simple ring."""
+    best = max(polygons(shape), key=lambda p: p.area, default=None)
+    if best is None:
         return None
-    best: Polygon = max(parts, key=lambda p: p.area)
     opened = best.buffer(-0.8, join_style="mitre").buffer(0.8, join_style="mitre").intersection(best)
-    opened = shapely.set_precision(opened, 0.01)
-    if opened.geom_type != "Polygon" or opened.is_empty or opened.interiors:
+    clean = shapely.set_precision(opened, 0.01)
+    if not isinstance(clean, Polygon) or clean.is_empty or len(clean.interiors):
         return None
-    return shapely.geometry.polygon.orient(opened)
+    return orient(clean)
 
 
 def _levels(use: str, centre: float, rng: random.Random) -> int:
@@ -166,16 +173,3 @@ def _tags(built: Building, rng: random.Random) -> dict[str, str]:
     if rng.random() < 0.12:
         tags["building:material"] = rng.choice(MATERIALS)
     return tags
-
-
-def courtyard_line(lot: Lot) -> LineString | None:
-    """A line through the middle of a lot, along its long side."""
-    frame = lot.shape.minimum_rotated_rectangle
-    if frame.geom_type != "Polygon":
-        return None
-    p = list(frame.exterior.coords)
-    if math.dist(p[0], p[1]) < math.dist(p[1], p[2]):
-        p = p[1:]
-    line = LineString([((p[0][0] + p[3][0]) / 2, (p[0][1] + p[3][1]) / 2), ((p[1][0] + p[2][0]) / 2, (p[1][1] + p[2][1]) / 2)])
-    inside = line.intersection(lot.shape)
-    return inside if inside.geom_type == "LineString" and inside.length > 20 else None

@@ -35,7 +35,9 @@ def set_signals(out: OsmXml, plan: Plan, meets: dict[Point, list[Street]], rng: 
     return found
 
 
-def crossing_spots(line: LineString, street: Street, meets: dict[Point, list[Street]], rng: random.Random) -> list[float]:
+def crossing_spots(
+    line: LineString, street: Street, meets: dict[Point, list[Street]], rng: random.Random
+) -> list[float]:
     """Distances along a line at which people cross it."""
     chance = {"main": 0.7, "street": 0.33, "pedestrian": 0.0, "alley": 0.0}[street.kind]
     spots = []
@@ -88,7 +90,9 @@ def _trees(out: OsmXml, line: LineString, away: float, rng: random.Random) -> No
     if rng.random() < 0.15 and line.length > 60:
         row = line.parallel_offset(abs(away), "left" if away > 0 else "right")
         if row.geom_type == "LineString" and row.length > 40:
-            out.way([row.interpolate(t, True).coords[0] for t in (0.2, 0.4, 0.6, 0.8)], {"natural": "tree_row"})
+            out.way(
+                [(p.x, p.y) for p in (row.interpolate(t, True) for t in (0.2, 0.4, 0.6, 0.8))], {"natural": "tree_row"}
+            )
             return
     for at in beside(line, away, rng.uniform(9, 14), rng, keep=16):
         out.node(at, {"natural": "tree"})

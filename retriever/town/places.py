@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,9 @@ from retriever.town.plan import Plan
 
 @cache
 def trade() -> dict[str, dict[str, Any]]:
-    table: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("trade.yaml").read_text(encoding="utf-8"))
+    table: dict[str, dict[str, Any]] = yaml.safe_load(
+        Path(__file__).with_name("trade.yaml").read_text(encoding="utf-8")
+    )
     return table
 
 
@@ -53,7 +56,7 @@ def open_shops(out: OsmXml, plan: Plan, buildings: list[Building], rng: random.R
 
 
 def _chance(built: Building, plan: Plan) -> float:
-    centre = max(0.0, 1.0 - (built.front[0] ** 2 + built.front[1] ** 2) ** 0.5 / (plan.side * 0.62))
+    centre = max(0.0, 1.0 - math.hypot(*built.front) / (plan.side * 0.62))
     kind = built.street.kind if built.street is not None else "street"
     base = {"main": 0.9, "pedestrian": 1.0, "street": 0.5, "alley": 0.25}[kind]
     return base * (0.3 + 0.9 * centre) * (0.4 if built.use == "homes" else 1.0)

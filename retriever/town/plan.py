@@ -12,7 +12,9 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import linemerge, unary_union
 
 from retriever.town import streets as net
+from retriever.town.layouts import PITCH_M, raw_lines
 from retriever.town.names import Names
+from retriever.town.shapes import outline, strings
 from retriever.town.streets import WIDTHS, Street
 
 SIDEWALK_M = 2.6
@@ -54,8 +56,8 @@ class Plan:
 
 def make_plan(rng: random.Random, family: str, blocks: int, names: Names) -> Plan:
     """Lay a town out. The order of steps is fixed: each draws from the same random numbers."""
-    plan = Plan(side=blocks * net.PITCH_M, family=family, names=names)
-    lines = net.raw_lines(family, plan.side, rng)
+    plan = Plan(side=blocks * PITCH_M, family=family, names=names)
+    lines = raw_lines(family, plan.side, rng)
     if family == "waterfront":
         plan.shore = lines.pop(0)
     else:
@@ -111,11 +113,15 @@ def _bridge_streets(plan: Plan, rng: random.Random) -> None:
         keeps = street.kind in ("main", "pedestrian") or rng.random() < 0.3
         kept: list[LineString] = []
         for line in street.lines:
-            inside = line.intersection(wet)
-            short = inside.length < 95 and inside.geom_type == "LineString"
+            inside, dry = line.intersection(wet), strings(line.difference(wet))
             if inside.is_empty:
                 kept.append(line)
-            elif keeps and short and line.difference(wet).geom_type == "MultiLineString":
+            elif (
+                keeps
+                and isinstance(inside, LineString)
+                and inside.length < 95
+                and line.difference(wet).geom_type == "MultiLineString"
+            ):
                 street.bridges.append(inside)
                 kept += [p for p in shapely.get_parts(line.difference(wet)) if p.length > 1]
             else:
@@ -175,10 +181,9 @@ def _add_alleys(plan: Plan, rng: random.Random) -> None:
 
 def _cut(plan: Plan, lot: Polygon, rng: random.Random) -> None:
     """Across the short way of the lot's rectangle, near its middle."""
-    frame = lot.minimum_rotated_rectangle
-    if frame.geom_type != "Polygon":
+    corners = outline(lot.minimum_rotated_rectangle)[:4]
+    if not corners:
         return
-    corners = list(frame.exterior.coords)[:4]
     if math.dist(corners[0], corners[1]) > math.dist(corners[1], corners[2]):
         corners = corners[1:] + corners[:1]
     t = rng.uniform(0.4, 0.6)
@@ -226,6 +231,16 @@ def _split(line: LineString, at: float) -> tuple[LineString, LineString]:
     return LineString([*first, point]), LineString([point, *last])
 
 
+# Use, how many in 64 blocks, least and greatest area.
+_WANTED = (
+    ("square", 2.4, 900, 9_000), ("park", 3.4, 3_500, 40_000), ("school", 2.0, 5_000, 30_000),
+    ("hospital", 1.2, 5_000, 40_000), ("university", 1.0, 6_000, 50_000), ("cemetery", 1.4, 3_000, 30_000),
+    ("pitch", 1.8, 3_500, 30_000), ("parking", 2.2, 700, 7_000), ("construction", 1.8, 1_500, 20_000),
+    ("playground", 1.6, 500, 6_000), ("forest", 1.5, 2_500, 60_000), ("grass", 1.6, 300, 9_000),
+    ("farmland", 1.2, 4_000, 90_000), ("pond_park", 1.0, 5_000, 50_000), ("works", 1.0, 4_000, 50_000),
+)  # fmt: skip
+
+
 def _assign_uses(plan: Plan, rng: random.Random, blocks: int) -> None:
     """Parks, squares, schools ... take whole lots; the rest are homes, offices or shops by how central they are."""
     scale = blocks * blocks / 64
@@ -233,14 +248,7 @@ def _assign_uses(plan: Plan, rng: random.Random, blocks: int) -> None:
     for lot in plan.lots:
         centre = plan.near_centre(lot.shape.centroid)
         lot.use = "core" if centre > 0.62 else "mixed" if centre > 0.36 else "homes"
-    wanted: list[tuple[str, float, float, float]] = [
-        # use, how many, least and greatest area
-        ("square", 2.4, 900, 9_000), ("park", 3.4, 3_500, 40_000), ("school", 2.0, 5_000, 30_000), ("hospital", 1.2, 5_000, 40_000),
-        ("university", 1.0, 6_000, 50_000), ("cemetery", 1.4, 3_000, 30_000), ("pitch", 1.8, 3_500, 30_000), ("parking", 2.2, 700, 7_000),
-        ("construction", 1.8, 1_500, 20_000), ("playground", 1.6, 500, 6_000), ("forest", 1.5, 2_500, 60_000), ("grass", 1.6, 300, 9_000),
-        ("farmland", 1.2, 4_000, 90_000), ("pond_park", 1.0, 5_000, 50_000), ("works", 1.0, 4_000, 50_000),
-    ]  # fmt: skip
-    for use, count, least, most in wanted:
+    for use, count, least, most in _WANTED:
         number = int(count * scale) + (rng.random() < (count * scale) % 1)
         central = use in ("square", "hospital", "university")
         fits = [lot for lot in inside if lot.use in ("core", "mixed", "homes") and least <= lot.shape.area <= most]
