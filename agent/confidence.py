@@ -1,85 +1,24 @@
-"""How sure: a posterior over the shortlisted cells, every other cell of the gallery, and "outside".
+"""How sure: the posterior of :mod:`retriever.posterior` with weights that belong to the models in use.
 
-A multinomial logit. The retrieval scores of the whole gallery give a prior over its cells,
-``softmax(retrieval * z)`` with ``z`` the scores standardised over the gallery. A shortlisted cell's prior is
-multiplied by what was found out about it, ``exp(match * logit(p) + ledger * L + names * M)``; all the cells that nobody
-looked at share the factor ``exp(elsewhere)``; "outside" has the weight ``exp(outside)`` on its own.
-The prior sums to one over the gallery, so a larger gallery does not by itself look more certain.
-
-The weights are fitted on validation areas by ``finetune/calibrate.py`` and belong to one judge and one encoder.
+The weights are fitted on validation areas by ``finetune/calibrate.py`` and belong to one judge (model and prompt) and
+one encoder. Other models get the documented defaults, and the answer says "uncalibrated".
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from retriever.errors import ModelError
+from retriever.posterior import Features, Prior, Weights, log_weights
 from retriever.types import Record
 
 PARAMETERS = Path(__file__).with_name("models") / "confidence.json"
-GRID = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
-"""Weights of the retrieval score at which a gallery's log-sum-exp is kept, so that a fit needs no gallery."""
-MAX_LOGIT = 6.0
-"""A judge that says 0.9999 is believed no more than 0.9975."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights(Record):
-    """Parameters of the posterior, all in nats."""
-
-    retrieval: float = 1.0
-    match: float = 0.7
-    ledger: float = 0.5
-    names: float = 1.5
-    elsewhere: float = -1.0
-    outside: float = -2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Features(Record):
-    """What is known about one shortlisted cell."""
-
-    retrieval: float
-    """Retrieval score, standardised over the gallery."""
-    p_match: float | None = None
-    """The judge's probability; None where it did not judge."""
-    ledger: float = 0.0
-    names: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prior(Record):
-    """The retrieval scores of a whole gallery, as far as the posterior needs them."""
-
-    n: int
-    mean: float
-    std: float
-    log_sum: tuple[float, ...]
-    """``log sum exp(w * z)`` over the gallery for every ``w`` of :data:`GRID`."""
-
-    @classmethod
-    def of(cls, scores: NDArray[np.floating[Any]]) -> Prior:
-        """From scores [N] over the gallery (or over the part of it that an area limit leaves)."""
-        values = np.asarray(scores, dtype=np.float64)
-        std = float(values.std()) or 1.0
-        z = (values - values.mean()) / std
-        sums = (np.logaddexp.reduce(w * z) for w in GRID)
-        return cls(n=len(values), mean=float(values.mean()), std=std, log_sum=tuple(round(float(s), 6) for s in sums))
-
-    def z(self, score: float) -> float:
-        return (score - self.mean) / self.std
-
-    def log_total(self, weight: float) -> float:
-        """``log sum exp(weight * z)``, interpolated; a ``weight`` outside the grid is taken at its end."""
-        return float(np.interp(weight, GRID, self.log_sum))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,35 +55,6 @@ class Confidence:
             calibrated=self.calibrated,
             note=self.note,
         )
-
-
-def found_out(weights: Weights, features: Features) -> float:
-    """What was found out about a cell, in nats, apart from its retrieval score."""
-    return weights.match * logit(features.p_match) + weights.ledger * features.ledger + weights.names * features.names
-
-
-def utility(weights: Weights, features: Features) -> float:
-    """What a shortlist is ordered by: retrieval prior and everything found out, in nats."""
-    return weights.retrieval * features.retrieval + found_out(weights, features)
-
-
-def logit(p: float | None) -> float:
-    """Log-odds, bounded by :data:`MAX_LOGIT`; 0 where there is no probability."""
-    if p is None:
-        return 0.0
-    bounded = min(max(p, 1e-9), 1.0 - 1e-9)
-    return min(max(math.log(bounded / (1.0 - bounded)), -MAX_LOGIT), MAX_LOGIT)
-
-
-def log_weights(weights: Weights, features: Sequence[Features], prior: Prior) -> NDArray[np.float64]:
-    """Unnormalised log-probabilities [K + 2]: the K cells in order, then elsewhere, then outside."""
-    total = prior.log_total(weights.retrieval)
-    priors = np.array([weights.retrieval * f.retrieval - total for f in features], dtype=np.float64)
-    listed = min(float(np.exp(priors).sum()), 1.0)
-    rest = 1.0 - listed if prior.n > len(features) else 0.0
-    cells = priors + np.array([found_out(weights, f) for f in features], dtype=np.float64)
-    elsewhere = math.log(max(rest, 1e-12)) + weights.elsewhere
-    return np.concatenate([cells, [elsewhere, weights.outside]])
 
 
 def load(judge: str, encoder: str, path: Path = PARAMETERS) -> Confidence:

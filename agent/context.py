@@ -26,6 +26,8 @@ class Context:
     """Where the judge really answers from: vllm, transformers, url, or none."""
     model: str = "none"
     """Which model with which prompt, whatever the transport."""
+    encoder: str = "none"
+    """Id of the encoder that the retriever uses."""
     label: str = ""
     """The judge in words, for the screen."""
     shortlist: int = 10

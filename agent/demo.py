@@ -26,7 +26,7 @@ ASK_ZH = ""
 
 
 def home(settings: Settings, folder: Path | None) -> Path:
-    """Where the demo's gallery is kept: as asked, else ``.sightline/`` in this repository, else with the user's data."""
+    """Where the demo's gallery is kept: as asked, else ``.sightline/`` of this repository, else the user's data."""
     if folder is not None:
         return folder
     return Path(".sightline/demo") if _in_repository() else settings.folder("demo")

@@ -10,7 +10,6 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from agent import confidence as conf
 from agent.answer import authors, candidate_json, explain_shown
 from agent.context import Context
 from agent.conversation import read, respond
@@ -18,6 +17,7 @@ from agent.ledger import map_evidence, net_support
 from agent.rerankers import check_permutation
 from agent.shortlist import shortlist
 from agent.state import Json, State
+from retriever.posterior import Features, Prior
 from retriever.types import Candidate, Claim, Evidence, Judgement, Query, Ranking, Usage
 
 Node = Callable[[State, Runtime[Context]], Awaitable[State]]
@@ -90,7 +90,7 @@ async def check(state: State, runtime: Runtime[Context]) -> State:
 async def confidence(state: State, runtime: Runtime[Context]) -> State:
     """The posterior over the shortlisted cells, the rest of the gallery and outside."""
     found = features_of(state)
-    posterior = runtime.context.kit.confidence.posterior(found, conf.Prior.from_json(state["prior"]))
+    posterior = runtime.context.kit.confidence.posterior(found, Prior.from_json(state["prior"]))
     return {"posterior": posterior.to_json()}
 
 
@@ -135,6 +135,7 @@ def result_json(state: State, context: Context, judgements: Sequence[Judgement])
         "prior": state["prior"],
         "method": state["ranking"]["method"],
         "judge": {"backend": context.backend, "model": context.model},
+        "encoder": context.encoder,
         "explanations": authors(judgements),
         "usage": state["usage"],
     }
@@ -174,16 +175,16 @@ def area_of(state: State, context: Context) -> Any:
     return Area.parse(str(state["within"]))
 
 
-def features_of(state: State) -> dict[str, conf.Features]:
+def features_of(state: State) -> dict[str, Features]:
     """What is known about every shortlisted tile, by id."""
     said, checks = claims_of(state), checks_of(state)
     judged = {j.tile_id: j for j in Ranking.from_json(state["ranking"]).judgements}
-    found: dict[str, conf.Features] = {}
+    found: dict[str, Features] = {}
     for candidate in candidates_of(state):
         ledger, names = net_support(said, checks.get(candidate.tile_id, ()))
         judgement = judged[candidate.tile_id]
         p = judgement.score if judgement.score_kind == "p_match" else None
-        found[candidate.tile_id] = conf.Features(retrieval=candidate.score, p_match=p, ledger=ledger, names=names)
+        found[candidate.tile_id] = Features(retrieval=candidate.score, p_match=p, ledger=ledger, names=names)
     return found
 
 

@@ -54,7 +54,8 @@ def open_context(
     retriever = Retriever.open(gallery_path, settings.encoder)
     bench = open_bench(settings, say=say)
     try:
-        confidence = conf.load(bench.model, retriever.dense[0].id)
+        encoder = retriever.dense[0].id
+        confidence = conf.load(bench.model, encoder)
         kit = Kit(judge=bench.judge, why_no_judge=bench.why, confidence=confidence)
         yield Context(
             gallery=gallery,
@@ -63,6 +64,7 @@ def open_context(
             reranker=create(settings.reranker, kit),
             backend=bench.backend,
             model=bench.model,
+            encoder=encoder,
             label=bench.label,
             shortlist=settings.shortlist,
             top=min(settings.top, settings.shortlist),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.confidence import Prior
 from agent.ledger import active
 from retriever.errors import SightlineError
 from retriever.fusion import best, standardise
+from retriever.posterior import Prior
 from retriever.types import Candidate, Claim, Query
 
 if TYPE_CHECKING:

@@ -18,6 +18,12 @@ def register(app: typer.Typer) -> None:
         register_judge(train)
 
 
+    if importlib.util.find_spec("finetune.cli_calibrate"):
+        from finetune.cli_calibrate import register as register_calibrate
+
+        register_calibrate(app)
+
+
 def _register_encoder(train: typer.Typer) -> None:
     from finetune.encoder import cli
 

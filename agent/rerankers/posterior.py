@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agent.confidence import Features, utility
 from agent.ledger import map_evidence, net_support
 from agent.rerankers.base import Kit
 from agent.rerankers.yesno import YesNo
+from retriever.posterior import Features, utility
 from retriever.types import Candidate, Claim, Judgement
 
 if TYPE_CHECKING:

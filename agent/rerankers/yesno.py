@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agent.confidence import Features, utility
 from agent.ledger import active
 from agent.rerankers.base import JudgeLike, Kit, picture, ranking, reorder_judged
 from agent.verdict import verdict
 from retriever.errors import SightlineError
+from retriever.posterior import Features, utility
 from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from desk_fakes import claim
 
-from agent.confidence import GRID, Confidence, Features, Prior, Weights, load, logit, utility
+from agent.confidence import Confidence, load
 from agent.ledger import net_support
 from agent.verdict import verdict
 from retriever.errors import ModelError
+from retriever.posterior import GRID, Features, Prior, Weights, logit, utility
 from retriever.types import Evidence
 
 SCORES = np.random.default_rng(3).normal(size=500)

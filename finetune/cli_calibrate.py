@@ -1,0 +1,75 @@
+"""``sightline calibrate queries`` and ``sightline calibrate fit``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from retriever.errors import SightlineError
+
+PARAMETERS = Path(__file__).parent.parent / "agent" / "models" / "confidence.json"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the ``calibrate`` commands."""
+    group = typer.Typer(no_args_is_help=True, help="Fit the confidence to the models in use, on validation areas.")
+    group.command("queries")(queries)
+    group.command("fit")(fit)
+    app.add_typer(group, name="calibrate")
+
+
+def queries(
+    gallery: Annotated[Path, typer.Argument(help="The gallery of a validation area.")],
+    out: Annotated[Path, typer.Option(help="The query file to write.")],
+    n: Annotated[int, typer.Option(min=1, help="How many descriptions.")] = 300,
+    seed: Annotated[int, typer.Option(help="Draws places and wording.")] = 0,
+    area: Annotated[str | None, typer.Option(help="Name of the area; the gallery's id by default.")] = None,
+) -> None:
+    """Write descriptions of random places of a gallery, half English, half Chinese, half of them without names."""
+    from finetune.calibrate_queries import write_queries
+    from retriever.gallery import Gallery
+
+    opened = Gallery.open(gallery)
+    written = write_queries(opened, out, n=n, seed=seed, area=area or opened.id)
+    Console(stderr=True).print(f"{written} queries in {out}")
+
+
+def fit(
+    rankings: Annotated[list[Path], typer.Option(help="What `sightline locate --batch` wrote; may be repeated.")],
+    query_files: Annotated[list[Path], typer.Option("--queries", help="Its queries, in the same order.")],
+    out: Annotated[Path, typer.Option(help="The parameter file.")] = PARAMETERS,
+    seed: Annotated[int, typer.Option()] = 0,
+    outside_share: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share whose true place is removed.")] = 0.2,
+) -> None:
+    """Fit the posterior's weights to rankings of places that are known."""
+    from finetune import calibrate
+
+    if len(rankings) != len(query_files):
+        raise SightlineError(f"{len(rankings)} ranking files and {len(query_files)} query files: give one for each")
+    cases: list[calibrate.Case] = []
+    models: dict[str, str] = {}
+    for ranking, asked in zip(rankings, query_files, strict=True):
+        found, made_by = calibrate.read_cases(ranking, asked, seed=seed, outside_share=outside_share)
+        if models and dict(made_by) != models:
+            raise SightlineError(f"{ranking} was made by other models than {rankings[0]}; fit them apart")
+        models = dict(made_by)
+        cases += found
+    fitted = calibrate.fit(cases, seed=seed)
+    provenance = {
+        "queries": len(cases),
+        "areas": sorted({c.area for c in cases}),
+        "seed": seed,
+        "outside_share": outside_share,
+        "rankings_sha256": [hashlib.sha256(p.read_bytes()).hexdigest() for p in rankings],
+    }
+    calibrate.save(out, fitted, models, provenance)
+    Console().print_json(json.dumps({**models, "weights": fitted.weights.to_json(), **provenance}))
+    Console().print(
+        f"held-out nats per query {fitted.held_out_nll:.3f} (defaults {fitted.default_nll:.3f}), "
+        f"held-out calibration error {fitted.ece:.3f}, N = {len(cases)}; written to {out}"
+    )
