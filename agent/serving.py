@@ -31,7 +31,7 @@ from agent.settings import Settings
 from prompts.clients.http import OpenAIClient
 from retriever.errors import ServerUnavailable
 
-START_S = 300.0
+START_S = 480.0
 IDLE_S = 1800.0
 LOOPBACK = "127.0.0.1"
 Say = Callable[[str], None]
