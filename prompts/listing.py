@@ -22,6 +22,7 @@ from shapely.geometry.base import BaseGeometry
 
 from retriever.geo import POINTS_SHORT, angle_between, bearing_deg, octant
 from retriever.kinds import Kind, kinds
+from retriever.oracle.generality import satisfying
 from retriever.types import Box, Claim, Fact, Reason, Stance
 
 CENTRE_M = 25.0
@@ -203,25 +204,6 @@ class Finding:
     """The part of the tile where it was found (the best fitting one)."""
 
 
-_SHOPS = frozenset(k for k, kind in kinds().items() if any("shop" in option for option in kind.match))
-_COVERS: dict[str, frozenset[str]] = {
-    "shop": _SHOPS,
-    "water": frozenset({"water", "river", "stream", "coastline"}),
-    "river": frozenset({"river", "stream"}),
-    "street": frozenset({"street", "main_road", "pedestrian_street"}),
-    "railway": frozenset({"railway", "tram"}),
-    "park": frozenset({"park", "grass"}),
-    "restaurant": frozenset({"restaurant", "fast_food"}),
-    "bar": frozenset({"bar", "restaurant"}),
-    "cafe": frozenset({"cafe"}),
-}
-
-
-def covers(kind_id: str) -> frozenset[str]:
-    """The kinds on a map that a witness may mean by ``kind_id``."""
-    return _COVERS.get(kind_id, frozenset({kind_id}))
-
-
 def find(claim: Claim, listing: Listing) -> Finding:
     """What the listing says about one claim: the rule that the judge is taught."""
     if claim.kind == "name":
@@ -234,7 +216,7 @@ def find(claim: Claim, listing: Listing) -> Finding:
 
 
 def _find_kind(claim: Claim, kind: Kind, listing: Listing) -> Finding:
-    where = {p for entry in listing.of(covers(kind.id)) for p in entry.parts}
+    where = {p for entry in listing.of(satisfying(kind.id)) for p in entry.parts}
     at = _fitting(where, claim.relation.bearing_deg)
     if at is not None:
         return Finding(stance="supports" if claim.polarity else "contradicts", at=at)

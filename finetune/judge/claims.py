@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import random
 
-from prompts.listing import Listing, covers, find
+from prompts.listing import Listing, find
 from retriever.geo import POINTS_SHORT
 from retriever.kinds import kinds
+from retriever.oracle.generality import satisfying
 from retriever.types import Claim, Relation, Stance
 
 _AXIS_DEG = {"n-s": 0.0, "ne-sw": 45.0, "e-w": 90.0, "nw-se": 135.0}
@@ -52,7 +53,7 @@ def _random(listing: Listing, rng: random.Random, claim_id: str, wanted: Stance)
         kind_id = rng.choice(sorted(present))
     else:
         kind_id = rng.choice([k for k in kinds() if k not in present])
-    parts = tuple({p for e in listing.of(covers(kind_id)) for p in e.parts})
+    parts = tuple({p for e in listing.of(satisfying(kind_id)) for p in e.parts})
     negated = rng.random() < 0.12
     return _claim(claim_id, "object", kind_id, _bearing(parts, rng), polarity=not negated)
 
