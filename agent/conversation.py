@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def read(state: State, context: Context) -> State:
     """What this turn changes: the first one brings the description, later ones clues, corrections or questions."""
-    text, turn = state["text"], state.get("turn", 0) + 1
+    text, turn = state["text"], (state.get("turn") or 0) + 1
     change: State = {"turn": turn, "log": [{"turn": turn, "who": "analyst", "text": text}]}
     if not state.get("result"):
         return {**change, **_first(state, text, turn)}

@@ -14,15 +14,25 @@ from rich.panel import Panel
 from rich.text import Text
 
 from agent.settings import Settings
-from retriever.errors import ServerUnavailable
+from retriever.errors import IndexError_, ServerUnavailable
 
 if TYPE_CHECKING:
     from agent.cli_locate import Room
 
 SEED = 7
 BLOCKS = 8
-TEXT = ""
-ASK_ZH = ""
+PLACE = (-30.97167, -119.25589)
+"""Where the witness of :data:`TEXT` stands, latitude and longitude."""
+TEXT = (
+    "I've just come up from the underground at a crossroads with traffic lights. The main road runs east to west, and a "
+    "smaller street crosses it. There is a town hall to the north-east, and a little way east a café called Evening "
+    "Compass. To the south I can see a snack bar. There's a tall office building south-east of me, nine storeys I'd say. "
+    "About forty metres to the west there's an ice cream shop."
+)
+ASK_ZH = (
+    "我在梅大道南侧，西边紧挨着一家银行，再往西是地铁口，东边是面包店，再远一点有一个体育馆，"
+    "马路对面有快餐店和公交车站。"
+)
 
 
 def home(settings: Settings, folder: Path | None) -> Path:
@@ -68,17 +78,9 @@ def _index(gallery: Path, screen: Console, encoder: str) -> None:
     folder = index_folder(gallery, encoder)
     try:
         VectorIndex.load(folder, encoder=model.id, gallery=tiles.sha256)
-    except Exception as error:
-        if not _stale(error):
-            raise
+    except IndexError_:
         with screen.status("embedding the town's tiles (once)"):
             build_index(tiles, model, folder)
-
-
-def _stale(error: Exception) -> bool:
-    from retriever.errors import IndexError_
-
-    return isinstance(error, IndexError_)
 
 
 def vllm_required() -> bool:
