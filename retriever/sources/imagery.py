@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject, transform_bounds
 
@@ -29,6 +28,7 @@ from retriever.types import Box
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 64_000_000
 """Most pixels that one read may unpack: a whole picture, or one block of a raster (a COG itself may be any size)."""
+CACHE_BYTES = 128 * 2**20
 
 _THREE = re.compile(r"(?:^|\D)(\d{1,8})[-_](\d{1,8})[-_](\d{1,8})\.\w+$")
 _PATH = re.compile(r"(?:^|/)(\d{1,2})/(\d{1,8})/(\d{1,8})\.\w+$")
@@ -57,6 +57,7 @@ class Mosaic:
         self.folder = folder
         self.pictures = sorted(pictures, key=lambda p: (round(p.degrees_per_px, 12), p.path.as_posix()))
         self._tree = shapely.STRtree([shapely.box(*p.box) for p in self.pictures])
+        self._unpacked: OrderedDict[Path, RGBA] = OrderedDict()
 
     @classmethod
     def scan(cls, folder: Path | str) -> Mosaic:
@@ -96,11 +97,43 @@ class Mosaic:
         for number in sorted(self._tree.query(shapely.box(*box))):
             if valid.all():
                 break
-            layer = _warp(self.pictures[number], box, px)
+            layer = self._warp(self.pictures[number], box, px)
             new = (layer[3] >= 128) & ~valid
             shown[:, new] = layer[:3, new]
             valid |= new
         return np.ascontiguousarray(shown.transpose(1, 2, 0)), valid
+
+    def _warp(self, picture: Picture, box: Box, px: int) -> RGBA:
+        """The part of a picture that lies in a box, on the box's pixels; alpha 0 where it has nothing."""
+        to = _pixels(box, px, px)
+        coarser = (box[3] - box[1]) / px > 1.5 * picture.degrees_per_px
+        resampling = Resampling.average if coarser else Resampling.bilinear
+        if picture.tile is None:
+            return _warp_raster(picture.path, to, px, resampling)
+        source = self._decode(picture.path)
+        at = _pixels(tuple(mercantile.xy_bounds(*picture.tile)), source.shape[2], source.shape[1])
+        layer = np.zeros((4, px, px), np.uint8)
+        reproject(
+            source,
+            layer,
+            src_transform=at,
+            src_crs="EPSG:3857",
+            dst_transform=to,
+            dst_crs=_WGS84,
+            resampling=resampling,
+            src_alpha=4,
+            dst_alpha=4,
+        )
+        return layer
+
+    def _decode(self, path: Path) -> RGBA:
+        """A chip's pixels. Neighbouring tiles need the same chips, so the latest stay unpacked, up to a fixed size."""
+        if path not in self._unpacked:
+            self._unpacked[path] = _unpack(path)
+            while len(self._unpacked) > 1 and sum(p.nbytes for p in self._unpacked.values()) > CACHE_BYTES:
+                self._unpacked.popitem(last=False)
+        self._unpacked.move_to_end(path)
+        return self._unpacked[path]
 
 
 def tile_of(path: str) -> tuple[int, int, int] | None:
@@ -167,28 +200,10 @@ def _unreadable(path: Path, error: BaseException) -> SourceError:
     )
 
 
-def _warp(picture: Picture, box: Box, px: int) -> RGBA:
-    """The part of a picture that lies in a box, on the box's pixels; alpha 0 where it has nothing."""
-    to = from_bounds(*box, px, px)
-    coarser = (box[3] - box[1]) / px > 1.5 * picture.degrees_per_px
-    resampling = Resampling.average if coarser else Resampling.bilinear
-    if picture.tile is None:
-        return _warp_raster(picture.path, to, px, resampling)
-    source = _decode(picture.path)
-    at = from_bounds(*mercantile.xy_bounds(*picture.tile), source.shape[2], source.shape[1])
-    layer = np.zeros((4, px, px), np.uint8)
-    reproject(
-        source,
-        layer,
-        src_transform=at,
-        src_crs="EPSG:3857",
-        dst_transform=to,
-        dst_crs=_WGS84,
-        resampling=resampling,
-        src_alpha=4,
-        dst_alpha=4,
-    )
-    return layer
+def _pixels(box: Box, width: int, height: int) -> Any:
+    """The affine map from columns and rows to the coordinates of a box."""
+    west, south, east, north = box
+    return rasterio.Affine((east - west) / width, 0.0, west, 0.0, (south - north) / height, north)
 
 
 def _warp_raster(path: Path, to: Any, px: int, resampling: Resampling) -> RGBA:
@@ -215,8 +230,7 @@ def _colour_bands(raster: Any) -> Iterator[int]:
         yield kinds.index(colour) + 1 if colour in kinds else fallback
 
 
-@lru_cache(maxsize=64)
-def _decode(path: Path) -> RGBA:
+def _unpack(path: Path) -> RGBA:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

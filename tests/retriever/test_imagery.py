@@ -168,7 +168,6 @@ def test_pictures_that_do_not_decode_are_refused(tmp_path: Path) -> None:
     whole = victim.read_bytes()
     for data in (whole[: len(whole) // 2], b"no picture"):
         victim.write_bytes(data)
-        imagery._decode.cache_clear()
         with pytest.raises(SourceError, match=f"{victim.name} does not decode"):
             build_gallery(tmp_path / "g", imagery=folder, px=64)
         assert not (tmp_path / "g").exists()
@@ -181,6 +180,15 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="9000 x 9000"):
         build_gallery(tmp_path / "g", imagery=folder, px=64)
     assert not (tmp_path / "g").exists()
+
+
+def test_unpacked_pictures_stay_within_a_fixed_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imagery, "CACHE_BYTES", 3 * 256 * 256 * 4)
+    mosaic = Mosaic.scan(chips(tmp_path / "oam", 150))
+    assert len(mosaic.pictures) > 3
+    _, valid = mosaic.read(mosaic.bounds, 64)
+    assert valid.mean() > 0.95
+    assert sum(pixels.nbytes for pixels in mosaic._unpacked.values()) <= imagery.CACHE_BYTES
 
 
 def test_a_raster_in_huge_blocks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
