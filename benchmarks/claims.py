@@ -3,8 +3,8 @@
     python -m benchmarks.claims [--split heldout] [--file tests/data/claims_annotated.jsonl]
 
 A claim counts as found when kind, value, polarity and place all agree: the place is the octant of its bearing where
-there is one (for a road the axis, so that 90 and 270 agree), else the type of its relation. Intervals are 95 % bootstrap
-intervals over descriptions. Counts, distances, hedges and anchors are scored apart, on the claims that were found.
+there is one (for a road the axis, so that 90 and 270 agree), else the type of its relation. Intervals are 95 %
+bootstrap intervals over descriptions. Counts, distances and hedges are scored apart, on the claims that were found.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def key(claim: Claim, *, place: bool = True) -> Key:
     bearing = claim.relation.bearing_deg
     where: str = claim.relation.type
     if bearing is not None:
-        where = f"axis {octant(bearing) % 4}" if claim.kind == "road" and where not in _SIDES else f"to {octant(bearing)}"
+        where = (
+            f"axis {octant(bearing) % 4}" if claim.kind == "road" and where not in _SIDES else f"to {octant(bearing)}"
+        )
     return claim.kind, value, where if place else "", claim.polarity
 
 
@@ -56,7 +58,9 @@ def tally(found: Iterable[Key], wanted: Iterable[Key]) -> dict[str, np.ndarray]:
     out = {}
     for kind in KINDS:
         hits = sum(min(n, f[k]) for k, n in w.items() if k[0] == kind)
-        out[kind] = np.array([hits, sum(n for k, n in f.items() if k[0] == kind), sum(n for k, n in w.items() if k[0] == kind)])
+        out[kind] = np.array(
+            [hits, sum(n for k, n in f.items() if k[0] == kind), sum(n for k, n in w.items() if k[0] == kind)]
+        )
     return out
 
 
@@ -70,9 +74,7 @@ def prf(counts: np.ndarray) -> np.ndarray:
 def table(rows: Sequence[Mapping[str, Any]], *, place: bool = True) -> dict[str, np.ndarray]:
     """By kind and ``all``: counts of each description, ``[N, 3]``."""
     each = [
-        tally(
-            (key(c, place=place) for c in extract_claims(row["text"])), (key(c, place=place) for c in gold(row))
-        )
+        tally((key(c, place=place) for c in extract_claims(row["text"])), (key(c, place=place) for c in gold(row)))
         for row in rows
     ]
     out = {kind: np.array([t[kind] for t in each]) for kind in KINDS}
@@ -90,7 +92,12 @@ def interval(counts: np.ndarray, *, samples: int = 2000, seed: int = 0) -> tuple
 
 def markdown(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     counts = table(rows)
-    lines = [f"### {title} (N = {len(rows)} descriptions)", "", "| kind | claims | precision | recall | F1 | 95 % interval |", "| --- | ---: | ---: | ---: | ---: | --- |"]
+    lines = [
+        f"### {title} (N = {len(rows)} descriptions)",
+        "",
+        "| kind | claims | precision | recall | F1 | 95 % interval |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
     for kind in (*KINDS, "all"):
         p, r, f = prf(counts[kind].sum(axis=0))
         low, high = interval(counts[kind])

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prompts.claims_ import chinese, english, forms, lexicon, naming
-from prompts.claims_.attach import Group, Sentence
 from prompts.claims_.build import claims_of
+from prompts.claims_.clause import read_clause
 from prompts.claims_.doubts import counts, distances, hedges, negations
+from prompts.claims_.groups import Group, Sentence
 from prompts.claims_.marks import Mark, without_overlaps
 from prompts.claims_.text import Stretch, clauses, normalise, sentences
 from retriever.types import Claim, Lang
@@ -52,12 +53,17 @@ def _marks(text: str, raw: str, sentence: Stretch) -> list[Mark]:
         *(m for m in cues if m.role in ("dist", "heading")),
         *forms.roads(text, *span),
         *forms.buildings(text, *span),
-        *naming.chains(text, raw, *span),
         *naming.capitals(text, raw, *span),
-        *(m for m in cues if m.role == "dir" and len(text[m.start : m.end].split()) > 2),
+        *naming.chains(text, raw, *span),
+        *(m for m in cues if m.role == "join" and m.direct),
+        *(
+            m
+            for m in cues
+            if m.role == "dir" and (m.type in ("across", "along") or len(text[m.start : m.end].split()) > 2)
+        ),
         *naming.places_zh(text, raw, *span),
-        *(m for m in cues if m.role == "dir" and not m.direct),
         *lexicon.find_kinds(text, *span),
+        *(m for m in cues if m.role == "dir" and not m.direct),
         *(m for m in cues if m.role not in ("dist", "heading")),
     ]
     return without_overlaps(order)
@@ -66,9 +72,12 @@ def _marks(text: str, raw: str, sentence: Stretch) -> list[Mark]:
 def _read(reader: Sentence, clause: Stretch, marks: list[Mark]) -> list[Group]:
     inside = [m for m in marks if clause.start <= m.start and m.end <= clause.end]
     last = reader.last
-    groups = reader.read(clause, inside)
-    distances(reader.text, inside, groups, last)
+    groups = read_clause(reader, clause, inside)
+    distances(reader.text, inside, groups, reader, last)
     counts(reader.text, groups, clause.start)
     negations(reader.text, inside, groups, last, clause.end)
-    hedges(inside, groups, last)
+    if reader.doubted:
+        for thing in (m for g in groups for m in g.members):
+            thing.hedge = True
+    reader.doubted = hedges(reader.text, inside, groups, last, clause.end)
     return groups

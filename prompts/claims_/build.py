@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prompts.claims_.attach import Group
+from prompts.claims_.groups import Group
 from prompts.claims_.marks import Mark, Place
 from prompts.claims_.text import Stretch, trimmed
 from retriever.types import Claim, Relation
@@ -24,7 +24,9 @@ def claims_of(
         named = any(m.kind == "name" for m in group.members)
         for mark in group.members:
             for kind, value in _values(mark):
-                if kind == "object" and ((value == "building" and (dressed or _idle(mark))) or (value == "shop" and named)):
+                if kind == "object" and (
+                    (value == "building" and (dressed or _idle(mark))) or (value == "shop" and named)
+                ):
                     continue
                 claims.append(_claim(mark, kind, value, span, _heading(mark, headings), turn))
     return [_numbered(c, first_id + i) for i, c in enumerate(_merged(claims))]

@@ -5,24 +5,31 @@ from __future__ import annotations
 import re
 
 from prompts.claims_ import numbers
-from prompts.claims_.attach import Group, HAN
+from prompts.claims_.groups import HAN, Group, Sentence
 from prompts.claims_.marks import Mark
 
 _SCOPE_ENDS = re.compile(r"\b(?:but|only|except|just|apart\s+from|other\s+than)\b|只有|而是|倒是|除了|但", re.I)
 _GONE_EN = re.compile(r"\s+(?:there|here|visible|anywhere|to\s+be\s+seen|in\s+sight|any\s*more)\b|\s*$", re.I)
 _COUNT_EN = re.compile(
-    rf"(?:^|[\s(])(?P<n>{numbers.NUMBER_EN})\s+(?!or\b)(?:(?!and\b|or\b|of\b|the\b|storey|story|floor|level|lane|m\b|met|hundred)[\w'-]+\s+){{0,3}}$", re.I
+    rf"(?:^|[\s(])(?P<n>{numbers.NUMBER_EN})\s+(?!or\b)(?:(?!and\b|or\b|of\b|the\b|storey|story|floor|level|lane|m\b|met|hundred)[\w'-]+\s+){{0,3}}$",
+    re.I,
 )
-_COUNT_ZH = re.compile(r"(?P<n>\d{1,3}|[二两三四五六七八九十]{1,3})(?:家|个|座|栋|幢|条|棵|张|间|把|所|处|排|块|根|辆|只|尊|盏|名|面)(?:[一-鿿]{0,3})$")
+_COUNT_ZH = re.compile(
+    r"(?P<n>\d{1,3}|[二两三四五六七八九十]{1,3})(?:家|个|座|栋|幢|条|棵|张|间|把|所|处|排|块|根|辆|只|尊|盏|名|面)(?:[一-鿿]{0,3})$"
+)
 
 
-def distances(text: str, marks: list[Mark], groups: list[Group], last: Group | None) -> None:
-    """Gives each distance of a clause to the thing it measures."""
+def distances(text: str, marks: list[Mark], groups: list[Group], sentence: Sentence, last: Group | None) -> None:
+    """Gives each distance of a clause to the thing it measures; one that has none waits for the next clause."""
+    if groups and sentence.far is not None and groups[0].place.distance is None:
+        groups[0].place.distance, sentence.far = sentence.far, None
     for mark in marks:
         if mark.role != "dist":
             continue
         group = _measured(text, mark, marks, groups) or (last if not groups else None)
-        if group is not None and group.place.distance is None and not _between_things(group):
+        if group is None:
+            sentence.far = mark.number
+        elif group.place.distance is None and not _between_things(group):
             group.place.distance = mark.number
 
 
@@ -30,7 +37,10 @@ def _between_things(group: Group) -> bool:
     return group.place.type == "near" and group.place.anchor is not None
 
 
-_DIRECTLY = re.compile(r"(?:[\s,]|about|approximately|around|roughly|maybe|some|is|was|are|located|just|only|perhaps|within|like|stands|lies|在|约|大约|大概|处)*", re.I)
+_DIRECTLY = re.compile(
+    r"(?:[\s,]|about|approximately|around|roughly|maybe|some|is|was|are|located|just|only|perhaps|within|like|stands|lies|在|约|大约|大概|处)*",
+    re.I,
+)
 
 
 def _measured(text: str, mark: Mark, marks: list[Mark], groups: list[Group]) -> Group | None:
@@ -69,7 +79,7 @@ def _counted(text: str, mark: Mark, clause_start: int) -> float | None:
 
 
 def negations(text: str, marks: list[Mark], groups: list[Group], last: Group | None, end: int) -> None:
-    """"no", "there isn't", 没有: everything after it in the clause is said not to be there."""
+    """ "no", "there isn't", 没有: everything after it in the clause is said not to be there."""
     for mark in marks:
         if mark.role != "neg":
             continue
@@ -84,12 +94,15 @@ def negations(text: str, marks: list[Mark], groups: list[Group], last: Group | N
             thing.polarity = False
 
 
-def hedges(marks: list[Mark], groups: list[Group], last: Group | None) -> None:
-    """A hedge covers what follows it in its clause, else what came before it."""
+def hedges(text: str, marks: list[Mark], groups: list[Group], last: Group | None, end: int) -> bool:
+    """A hedge covers what follows it in its clause, else what came before it; True: it is left for the next clause."""
     for mark in marks:
         if mark.role != "hedge":
             continue
+        if not groups and not text[mark.end : end].strip() and re.match(r"\s*\w", text[end : end + 2]):
+            return True
         after = [g for g in groups if g.start >= mark.end]
         for group in after or groups or ([last] if last is not None else []):
             for thing in group.members:
                 thing.hedge = True
+    return False

@@ -1,5 +1,8 @@
 """English cues: where, how far, whether at all."""
 
+# A pattern that is broken over lines cannot be searched for or compared with its neighbours.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
@@ -83,6 +86,11 @@ def _distance(match: re.Match[str]) -> Mark | None:
     return Mark(start=match.start(), end=match.end(), role="dist", number=metres)
 
 
+def _nearby(match: re.Match[str]) -> Mark:
+    """ "behind it": by the thing just said, whatever way the witness looks."""
+    return Mark(start=match.start(), end=match.end(), role="join", direct=True)
+
+
 def _role(role: str) -> Builder:
     return lambda m: Mark(start=m.start(), end=m.end(), role=role)  # type: ignore[arg-type]
 
@@ -93,47 +101,113 @@ _UNIT = (
 )
 _PATTERNS: list[tuple[str, Builder]] = [
     (rf"\bwith\s+{_MY}\s+backs?\s+(?:turned\s+)?(?:to|against|towards)\b", _dir("behind", anchored=True, direct=True)),
-    (rf"\b(?P<n>{numbers.NUMBER_EN})[\s-]*(?P<u>{_UNIT})\b(?!\s*(?:wide|high|tall|long|deep|square|building))", _distance),
-    (r"\b(?:on|at|from|over)\s+the\s+(?:other|opposite|far)\s+(?:side|bank|shore)(?:\s+of\s+(?:the|this|my)\s+"
-     rf"(?:{_ROAD}\b)?)?", _dir("across")),
-    (rf"\b(?:just|directly|right|straight)?\s*(?:across|over)\s+(?:the|my|this|a)\s+{_ROAD}\b(?:\s+from\s+{_ME})?", _dir("across")),
+    (
+        rf"\b(?P<n>{numbers.NUMBER_EN})[\s-]*(?P<u>{_UNIT})\b(?!\s*(?:wide|high|tall|long|deep|square|building))",
+        _distance,
+    ),
+    (
+        r"\b(?:on|at|from|over)\s+the\s+(?:other|opposite|far)\s+(?:side|bank|shore)(?:\s+of\s+(?:the|this|my)\s+"
+        rf"(?:{_ROAD}\b)?)?",
+        _dir("across"),
+    ),
+    (
+        rf"\b(?:just|directly|right|straight)?\s*(?:across|over)\s+(?:the|my|this|a)\s+{_ROAD}\b(?:\s+from\s+{_ME})?",
+        _dir("across"),
+    ),
     (rf"\bacross\s+from\s+{_ME}|\bopposite\s+{_ME}|\bopposite\s+side\b", _dir("across")),
-    (r"\b(?:behind|next\s+to|beside|in\s+front\s+of|near|by|close\s+to|around|outside|inside|past)\s+(?:it|that|them|this|those)\b", _role("join")),
+    (
+        r"\b(?:behind|next\s+to|beside|in\s+front\s+of|near|by|close\s+to|around|outside|inside|past)\s+(?:it|that|them|this|those)\b",
+        _nearby,
+    ),
     (r"\bacross\s+from\b", _dir("across", anchored=True)),
     (r"\bacross\s+(?:the|this|a)\b", _dir("across", anchored=True)),
     (r"\b(?:opposite|opp)\b", _dir("across", maybe=True)),
-    (rf"\b(?:i'?m|am|we'?re|are|stand(?:ing)?|stood|was|live|lives)\s+(?:right\s+)?on\s+the\s+(?P<c>{_WORDY})(?:ern)?\s+(?:bank|shore|side)\s+of\b", _bank),
-    (rf"\b(?:facing|heading|headed|walking|running|jogging|going|driving|riding|cycling|travell?ing|moving|strolling|biking|(?<=i\s)face|(?<=we\s)face)\s+(?:due\s+|roughly\s+|straight\s+|towards?\s+(?:the\s+)?|to\s+the\s+)?(?P<c>{_WORDY})(?:wards?|bound)?\b(?!\s+(?:of|street|road|gate|st)\b)", _heading),
+    (
+        rf"\b(?:i'?m|am|we'?re|are|stand(?:ing)?|stood|was|live|lives)\s+(?:right\s+)?on\s+the\s+(?P<c>{_WORDY})(?:ern)?\s+(?:bank|shore|side)\s+of\b",
+        _bank,
+    ),
+    (
+        rf"\b(?:facing|heading|headed|walking|running|jogging|going|driving|riding|cycling|travell?ing|moving|strolling|biking|(?<=i\s)face|(?<=we\s)face)\s+(?:due\s+|roughly\s+|straight\s+|towards?\s+(?:the\s+)?|to\s+the\s+)?(?P<c>{_WORDY})(?:wards?|bound)?\b(?!\s+(?:of|street|road|gate|st)\b)",
+        _heading,
+    ),
     (rf"\b(?P<c>{_WORDY})bound\b", _heading),
-    (rf"\b(?:(?:just|directly|due|further|slightly|immediately|straight|off|out|back)\s+)*(?:to|on|in|towards?|from)\s+{_MY}\s+(?:far\s+)?(?P<c>{COMPASS})(?:ern|erly)?(?:\s+(?:side|edge))?\b", _compass),
+    (
+        rf"\b(?:(?:just|directly|due|further|slightly|immediately|straight|off|out|back)\s+)*(?:to|on|in|towards?|from)\s+{_MY}\s+(?:far\s+)?(?P<c>{COMPASS})(?:ern|erly)?(?:\s+(?:side|edge))?\b",
+        _compass,
+    ),
     (rf"\b(?:just|due|directly|slightly|immediately)?\s*\b(?P<c>{_WORDY})(?=\s+(?:of|from)\b)", _compass),
     (rf"(?<=walk\s)(?P<c>{_WORDY})\b|(?<=look\s)(?P<d>{_WORDY})\b", lambda m: _loose(m)),
     (rf"\bdue\s+(?P<c>{_WORDY})\b", _compass),
-    (rf"\b(?:off\s+)?(?:on|to|at|in|from|off)\s+(?:{_MY}\s+)?(?:immediate\s+|far\s+|near\s+|direct\s+)?(?P<side>left|right)\b(?!\s+(?:next|here|now|by|in\s+front|behind|beside|down|on|at|across|outside|away|angles?)\b)(?:[\s-]?hand)?(?:\s+side)?(?:\s+of\s+{_ME})?", _side),
-    (rf"\b(?:immediately\s+|directly\s+|just\s+)?(?P<side>left|right)(?:(?:[\s-]hand)?\s+side|[\s-]hand|(?=\s+of\s+(?:the|a|{_ME})))(?:\s+of\s+{_ME})?", _side),
+    (
+        rf"\b(?:off\s+)?(?:on|to|at|in|from|off)\s+(?:{_MY}\s+)?(?:immediate\s+|far\s+|near\s+|direct\s+)?(?P<side>left|right)\b(?!\s+(?:next|here|now|by|in\s+front|behind|beside|down|on|at|across|outside|away|angles?)\b)(?:[\s-]?hand)?(?:\s+side)?(?:\s+of\s+{_ME})?",
+        _side,
+    ),
+    (
+        rf"\b(?:immediately\s+|directly\s+|just\s+)?(?P<side>left|right)(?:(?:[\s-]hand)?\s+side|[\s-]hand|(?=\s+of\s+(?:the|a|{_ME})))(?:\s+of\s+{_ME})?",
+        _side,
+    ),
     (r"(?:^|(?<=[.;\n]))\s*(?P<side>left|right)\s*(?=[:\-–,])", _side),
-    (rf"\bin\s+front\s+of\s+{_ME}|\b(?:straight|dead|directly|right|just|up)?\s*(?:up\s+)?ahead\b(?:\s+of\s+{_ME})?|\b(?:just\s+|right\s+|directly\s+)?in\s+front\b(?!\s+of)|\bfacing\s+{_ME}|\bcoming\s+up\s+(?:to|on)\b", _dir("front")),
+    (
+        rf"\bin\s+front\s+of\s+{_ME}|\b(?:straight|dead|directly|right|just|up)?\s*(?:up\s+)?ahead\b(?:\s+of\s+{_ME})?|\b(?:just\s+|right\s+|directly\s+)?in\s+front\b(?!\s+of)|\bfacing\s+{_ME}|\bcoming\s+up\s+(?:to|on)\b",
+        _dir("front"),
+    ),
     (r"\b(?:right\s+|just\s+|directly\s+)?in\s+front\s+of\b", _dir("here", anchored=True)),
-    (rf"\b(?:right\s+|just\s+|directly\s+)?behind\s+{_ME}|\b(?:at|to)\s+(?:my|our|his|her)\s+(?:back|rear)\b", _dir("behind")),
+    (
+        rf"\b(?:right\s+|just\s+|directly\s+)?behind\s+{_ME}|\b(?:at|to)\s+(?:my|our|his|her)\s+(?:back|rear)\b",
+        _dir("behind"),
+    ),
     (r"\b(?:right\s+|just\s+|directly\s+)?behind\b", _dir("behind", maybe=True)),
-    (rf"\b(?:right\s+|just\s+)?(?:next\s+to|beside|by)\s+{_ME}|\bright\s+here\b|\bwhere\s+i'?m\s+standing\b", _dir("here")),
-    (r"\b(?:i'?m|we'?re|i\s+am|we\s+are|am|standing|stood|sitting)\s+(?:facing|looking\s+at|looking\s+towards?)\b", _dir("front", anchored=True, direct=True)),
-    (rf"\b(?:down|along|through|in)\s+the\s+(?:middle|centre|center)\s+of\s+(?:the|this)\s+{_ROAD}\b|\b(?:on|along)\s+both\s+sides\b(?:\s+of\s+(?:the|this)\s+{_ROAD})?|\b(?:on\s+)?either\s+side\b|\bboth\s+sides\b|\balong\s+(?:the|this)\s+{_ROAD}\b(?!\s+(?:from|to))|\bline\s+(?:the|this)\s+{_ROAD}\b|\b{_ROAD}?[\s-]*lined?\s+(?:the|both)\b", _dir("along")),
+    (
+        rf"\b(?:right\s+|just\s+)?(?:next\s+to|beside|by)\s+{_ME}|\bright\s+here\b|\bwhere\s+i'?m\s+standing\b",
+        _dir("here"),
+    ),
+    (
+        r"\b(?:i'?m|we'?re|i\s+am|we\s+are|am|standing|stood|sitting)\s+(?:facing|looking\s+at|looking\s+towards?)\b",
+        _dir("front", anchored=True, direct=True),
+    ),
+    (
+        rf"\b(?:down|along|through|in)\s+the\s+(?:middle|centre|center)\s+of\s+(?:the|this)\s+{_ROAD}\b|\b(?:on|along)\s+both\s+sides\b(?:\s+of\s+(?:the|this)\s+{_ROAD})?|\b(?:on\s+)?either\s+side\b|\bboth\s+sides\b|\balong\s+(?:the|this)\s+{_ROAD}\b(?!\s+(?:from|to))|\bline\s+(?:the|this)\s+{_ROAD}\b|\b{_ROAD}?[\s-]*lined?\s+(?:the|both)\b",
+        _dir("along"),
+    ),
+    (r"(?:^|(?<=[.,;]\s))facing\b", _dir("front", anchored=True, direct=True)),
     (r"\blined\s+(?:with|by)\b", _dir("along", anchored=True, direct=True)),
     (r"(?<=tree)[\s-]lined\b|(?<=trees)\s+lin(?:e|ing)\b", _dir("along")),
     (r"\b(?:right\s+)?along(?:side)?\b(?!\s+with)", _dir("along", anchored=True, direct=True)),
     (r"\b(?:in\s+|right\s+)?between\b|\bsandwiched\s+between\b", _dir("between", anchored=True, direct=True)),
-    (r"\b(?:right\s+|just\s+|directly\s+)?(?:next\s+door\s+to|next\s+to|outside|beside|underneath|beneath|at|by|inside|under|on|in)\b(?!\s+(?:the\s+)?(?:distance|background|way|corner\b(?!\s+of)|phone|foot|left|right|front|middle\b(?!\s+of)|total|sight|least|first|view))", _dir("here", anchored=True, direct=True)),
-    (r"\b(?:near|close\s+to|not\s+far\s+from|around|past|towards|beyond|above|below|facing|from|off|over|via|through)\b", _dir("near", anchored=True, direct=True)),
-    (r"\b(?:i'?m|i\s+am|i\s+was|i'?ve|we'?re|we\s+are|we\s+were|(?:he|she|they)\s+(?:is|was|were|are)|you'?re|you\s+are|i\s+(?:just\s+|always\s+|usually\s+|often\s+|now\s+|then\s+)?(?:stand|sit|stay|live|work|stop(?:ped)?|wait(?:ed)?|park(?:ed)?)|we\s+(?:stand|sit|stay|live|stopped)|standing|stood|sitting|sat|waiting|parked|stuck|stopped|reporting|spawned|located|accident|incident|collision|emergency|my\s+(?:house|flat|hotel|location|position|place)\s+is)\b", _role("self")),
-    (r"\b(?:no\s+idea|not\s+(?:sure|certain|far|only|too\s+far|just|exactly)|no\s+doubt|no\s+wonder|nowhere\s+else|can'?t\s+(?:remember|recall|say|tell|be\s+sure|find|miss)|don'?t\s+(?:know|remember|recall))\b", lambda m: _doubt(m)),
-    (r"\b(?:no|not|isn'?t|aren'?t|wasn'?t|weren'?t|without|don'?t|doesn'?t|didn'?t|can'?t|cannot|couldn'?t|never|neither|nor|nothing\s+like|lacks?|none\s+of|absence\s+of|hardly\s+any)\b", _role("neg")),
-    (r"\b(?:i\s+(?:think|believe|guess|suppose|reckon|assume|imagine)|maybe|perhaps|probably|possibly|might|may\s+be|could\s+be|seems?|seemingly|looks\s+like|looked\s+like|apparently|presumably|likely|some\s+(?:kind|sort)\s+of|(?:kind|sort)\s+of|if\s+i\s+remember|must\s+be|must\s+have\s+been|should\s+be|unsure|as\s+far\s+as\s+i)\b", _role("hedge")),
-    (r"\b(?:there'?s|there\s+(?:is|are|was|were)|is|are|was|were|has|have|had|stands?|lies|runs?|see|saw|can|i|we|it|leads?|rises?|borders?|faces?|goes|going|passes|passed|looks?|need|know|came|found)\b", _role("verb")),
+    (
+        r"\b(?:right\s+|just\s+|directly\s+)?(?:next\s+door\s+to|next\s+to|outside|beside|underneath|beneath|at|by|inside|under|on|in|leaving|exiting)\b(?!\s+(?:the\s+)?(?:distance|background|way|corner\b(?!\s+of)|phone|foot|left|right|front|middle\b(?!\s+of)|total|sight|least|first|view))",
+        _dir("here", anchored=True, direct=True),
+    ),
+    (
+        r"\b(?:near|close\s+to|not\s+far\s+from|around|past|towards|beyond|above|below|facing|from|off|over|via|through)\b",
+        _dir("near", anchored=True, direct=True),
+    ),
+    (
+        r"\b(?:i'?m|i\s+am|i\s+was|i'?ve|we'?re|we\s+are|we\s+were|(?:he|she|they)\s+(?:is|was|were|are)|you'?re|you\s+are|i\s+(?:just\s+|always\s+|usually\s+|often\s+|now\s+|then\s+)?(?:stand|sit|stay|live|work|stop(?:ped)?|wait(?:ed)?|park(?:ed)?)|we\s+(?:stand|sit|stay|live|stopped)|standing|stood|sitting|sat|waiting|parked|stuck|stopped|reporting|spawned|located|accident|incident|collision|emergency|my\s+(?:house|flat|hotel|location|position|place)\s+is)\b",
+        _role("self"),
+    ),
+    (
+        r"\b(?:no\s+idea|not\s+(?:sure|certain|far|only|too\s+far|just|exactly)|no\s+doubt|no\s+wonder|nowhere\s+else|can'?t\s+(?:remember|recall|say|tell|be\s+sure|find|miss)|don'?t\s+(?:know|remember|recall))\b",
+        lambda m: _doubt(m),
+    ),
+    (
+        r"\b(?:no|not|isn'?t|aren'?t|wasn'?t|weren'?t|without|don'?t|doesn'?t|didn'?t|can'?t|cannot|couldn'?t|never|neither|nor|nothing\s+like|lacks?|none\s+of|absence\s+of|hardly\s+any)\b",
+        _role("neg"),
+    ),
+    (
+        r"\b(?:i\s+(?:think|believe|guess|suppose|reckon|assume|imagine)|maybe|perhaps|probably|possibly|might|may\s+be|could\s+be|seems?|seemingly|looks\s+like|looked\s+like|apparently|presumably|likely|if\s+i\s+remember|must\s+be|must\s+have\s+been|should\s+be|unsure|as\s+far\s+as\s+i)\b",
+        _role("hedge"),
+    ),
+    (
+        r"\b(?:there'?s|there\s+(?:is|are|was|were)|is|are|was|were|has|have|had|stands?|lies|runs?|see|saw|can|i|we|it|leads?|rises?|borders?|faces?|goes|going|passes|passed|looks?|need|know|came|found)\b",
+        _role("verb"),
+    ),
     (r"\b(?:and|but|or|while|whereas|then|so|because|who|which|where)\b|[&/;]", _role("join")),
 ]
 _COMPILED = [(re.compile(p, re.IGNORECASE), build) for p, build in _PATTERNS]
-_SHORT_AFTER_DISTANCE = re.compile(rf"\s+(?:to\s+the\s+|further\s+|due\s+)?(?P<c>{COMPASS})(?:wards?)?\b", re.IGNORECASE)
+_SHORT_AFTER_DISTANCE = re.compile(
+    rf"\s+(?:to\s+the\s+|further\s+|due\s+)?(?P<c>{COMPASS})(?:wards?)?\b", re.IGNORECASE
+)
 _SIDE_AFTER = re.compile(r"\s+(?:to\s+the\s+)?(?P<side>left|right)\b", re.IGNORECASE)
 
 

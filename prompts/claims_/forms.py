@@ -1,5 +1,8 @@
 """Roads by their form, junctions, and what a building looks like."""
 
+# A pattern that is broken over lines cannot be searched for or compared with its neighbours.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
@@ -36,16 +39,23 @@ _RUNS_EN = re.compile(
     rf"(?=\s+(?:{_WAY_EN}|direction|axis|orientation|running|aligned)|\s*$|\s*[,.;])|\b(?P<a3>north|south)[\s-](?P<b3>south|north)\b|\b(?P<a4>east|west)[\s-](?P<b4>west|east)\b",
     re.IGNORECASE,
 )
-_RUNS_ZH = re.compile(r"(?P<a>东北|东南|西北|西南|东|南|西|北)(?:[往向到至—-]|方向)*(?P<b>东北|东南|西北|西南|东|南|西|北)(?:方向|走向|向|朝向)(?:的|延伸)?")
+_RUNS_ZH = re.compile(
+    r"(?P<a>东北|东南|西北|西南|东|南|西|北)(?:[往向到至—-]|方向)*(?P<b>东北|东南|西北|西南|东|南|西|北)(?:方向|走向|向|朝向)(?:的|延伸)?"
+)
 _AXES_ZH = {"东": 90, "西": 90, "南": 0, "北": 0, "东北": 45, "西南": 45, "东南": 135, "西北": 135}
 _STOREYS_EN = re.compile(
-    rf"\b(?P<n>{numbers.NUMBER_EN})(?:\s+or\s+(?:so|\w+)\s+|[\s-]+)(?:stor(?:ey|y|ies|eys|eyed|ied)|floors?|levels?)\b(?!\s+(?:up|down))", re.I
+    rf"\b(?P<n>{numbers.NUMBER_EN})(?:\s+or\s+(?:so|\w+)\s+|[\s-]+)(?:stor(?:ey|y|ies|eys|eyed|ied)|floors?|levels?)\b(?!\s+(?:up|down))",
+    re.I,
 )
-_STOREYS_ZH = re.compile(r"(?<![第上下在地到])(?P<n>\d{1,3}|[一二两三四五六七八九十]{1,3})层(?!皮|级|次|面)(?:的|高|楼)*")
+_STOREYS_ZH = re.compile(
+    r"(?<![第上下在地到])(?P<n>\d{1,3}|[一二两三四五六七八九十]{1,3})层(?!皮|级|次|面)(?:的|高|楼)*"
+)
 _COLOUR_EN = re.compile(r"\b(?P<c>%s)\b(?:[\s-](?:and[\s-]\w+|brick|painted|coloured|stone|walled))*")
 _HOUSE_EN = (r"(?:building|house|houses|block|facade|façade|front|villa|tower|church|chapel|cathedral|mosque|temple|school|hotel|hospital|"
              r"townhouse|cottage|skyscraper|apartment|office|museum|theatre|theater|station|walls|hall|library|bank|shop|buildings|mansion|warehouse|flats|pub)")  # fmt: skip
-_HOUSE_ZH = r"(?:大楼|楼房|高楼|小楼|楼|房子|建筑物?|外墙|墙面|墙壁|房屋|别墅|教堂|平房|洋房|大厦|公寓|酒店|宾馆|学校|厂房)"
+_HOUSE_ZH = (
+    r"(?:大楼|楼房|高楼|小楼|楼|房子|建筑物?|外墙|墙面|墙壁|房屋|别墅|教堂|平房|洋房|大厦|公寓|酒店|宾馆|学校|厂房)"
+)
 
 
 def roads(text: str, start: int, end: int) -> Iterator[Mark]:
@@ -95,8 +105,14 @@ def buildings(text: str, start: int, end: int) -> Iterator[Mark]:
             at = part.lower().find(word, at + len(word))
 
 
-_NEXT_EN = re.compile(rf"(?:[\s,-]+(?!sign|door|light|roof|line|flower|awning|with|and\s+there|on\b|in\b|the\b|is\b|car\b|bus\b)[\w'-]+){{0,4}}?[\s-]+{_HOUSE_EN}\b", re.I)
-_BEFORE_EN = re.compile(rf"\b{_HOUSE_EN}\b(?:[\s,]+(?:is|was|are|were|painted|looks|all|mostly|in|called|named|\"[^\"]*\")){{1,4}}\s*$", re.I)
+_NEXT_EN = re.compile(
+    rf"(?:[\s,-]+(?!sign|door|light|roof|line|flower|awning|with|and\s+there|on\b|in\b|the\b|is\b|car\b|bus\b)[\w'-]+){{0,4}}?[\s-]+{_HOUSE_EN}\b",
+    re.I,
+)
+_BEFORE_EN = re.compile(
+    rf"\b{_HOUSE_EN}\b(?:[\s,]+(?:is|was|are|were|painted|looks|all|mostly|in|called|named|\"[^\"]*\")){{1,4}}\s*$",
+    re.I,
+)
 _NEXT_ZH = re.compile(rf"(?:的|砖|色|漆|瓦|外观)*(?:[一-鿿]{{0,3}}?){_HOUSE_ZH}")
 _BEFORE_ZH = re.compile(rf"{_HOUSE_ZH}(?:都|全)?(?:是|为|刷成|涂成|呈)(?:了)?$")
 

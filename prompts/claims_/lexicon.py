@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ class Lexicon:
 
 
 def _read(name: str) -> Any:
-    return yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    return yaml.load(
+        Path(__file__).with_name(name).read_text(encoding="utf-8"), Loader=yaml.BaseLoader
+    )  # "No" is a word here
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -102,8 +105,10 @@ def _longest(text: str, tokens: list[tuple[int, int, str]], i: int) -> tuple[str
         return _longest_zh(text, tokens, i)
     for n in range(min(LONGEST_EN, len(tokens) - i), 0, -1):
         run = tokens[i : i + n]
-        if all(_close(text, a[1], b[0]) for a, b in zip(run, run[1:], strict=False)):
-            value = table.en.get(tuple(t[2] for t in run)) or table.en.get((*(t[2] for t in run[:-1]), run[-1][2].removesuffix("'s")))
+        if all(_close(text, a[1], b[0]) for a, b in pairwise(run)):
+            value = table.en.get(tuple(t[2] for t in run)) or table.en.get(
+                (*(t[2] for t in run[:-1]), run[-1][2].removesuffix("'s"))
+            )
             if value is not None:
                 return value, n
     return _longest_zh(text, tokens, i)

@@ -42,7 +42,8 @@ class Mark:
     anchored: bool = False
     """dir: it must take a thing (English: the next; Chinese: the one before) to lean on."""
     direct: bool = False
-    """dir: the thing it takes lies that way from the witness ("facing the church"); else the witness lies so from it."""
+    """dir: the thing it takes lies that way from the witness ("facing the church").
+    Else the witness lies so from it."""
     anchor: str | None = None
     number: float | None = None
     """dist: metres. thing: how many."""

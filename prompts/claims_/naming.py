@@ -12,17 +12,25 @@ from prompts.claims_.text import WORD
 from retriever.kinds import kinds
 
 _QUOTED = re.compile(r"[“\"「『《〈]([^“”\"「」『』《》〈〉\n]{1,48})[”\"」』》〉]|(?<![\w'])'([^'\n]{2,40})'(?![\w])")
+_BRACKETED = re.compile(r"\(([A-ZÀ-Þ][\w'’-]*(?:\s[A-ZÀ-Þ][\w'’-]*){0,3})\)")
 _SPEECH = re.compile(r"\b(?:said|asked|told|replied|thought|shouted)\s*[:,]?\s*$|说[:：]?\s*$", re.I)
 _ANNOUNCED = re.compile(
-    r"(?:\b(?:called|named|labell?ed|titled|(?:it|sign|which|that|board|plaque|signs|awning)\s+(?:on\s+(?:it|top)\s+)?(?:that\s+)?(?:says|reads|said|reading|saying)|name\s+is|names\s+is)\s+(?-i:the\s+)?)", re.I
+    r"(?:\b(?:called|named|labell?ed|titled|(?:it|sign|which|that|board|plaque|signs|awning)\s+(?:on\s+(?:it|top)\s+)?(?:that\s+)?(?:says|reads|said|reading|saying)|(?<!my\s)name\s+is|names\s+is)\s+(?-i:the\s+)?)",
+    re.I,
 )
-_ANNOUNCED_ZH = re.compile(r"(?:名叫|名为|叫做|叫作|(?<![喊吼呼大])叫|(?:招牌|牌子|路牌|门牌|店名|名字|站名)?(?:上)?(?:写着|写的是|写的|标着)|招牌是|店名是|名字是|路牌是|站名是)(?:是)?[:：]?\s*")
+_ANNOUNCED_ZH = re.compile(
+    r"(?:名叫|名为|叫做|叫作|(?<![喊吼呼大])叫|(?:招牌|牌子|路牌|门牌|店名|名字|站名)?(?:上)?(?:写着|写的是|写的|标着)|招牌是|店名是|名字是|路牌是|站名是)(?:是)?[:：]?\s*"
+)
 _NAME_ZH = re.compile(r"[A-Za-z0-9一-鿿·&'’ -]{1,16}")
 _END_ZH = re.compile(r"的|这|那|，|,|就|在|是|旁|对面|左|右|前面|后面|附近|吧|呢|啊|了")
 _LATIN = re.compile(r"[A-ZÀ-ÖØ-Þ0-9][\w'’&.-]*")
 _TOKEN = re.compile(r"[A-Za-zÀ-ɏ0-9][\wÀ-ɏ'&-]*|&")
-_STREET_LOWER = re.compile(r"\b(?:on|in|along|at|of|down|off|and|onto|into|from|up)\s+((?:[a-zà-ɏ'-]+\s+){1,2}(?:street|road|avenue|lane|square|boulevard|place|terrace|drive))\b")
-_STREET_GERMAN = re.compile(r"\b(?:[A-ZÄÖÜ][\wäöüß]*-)*[A-ZÄÖÜ]?[\wäöüß]*(?i:straße|strasse|str\.|platz|allee|gasse|damm|weg|ufer|brücke|markt)\b")
+_STREET_LOWER = re.compile(
+    r"\b(?:on|in|along|at|of|down|off|and|onto|into|from|up)\s+((?:[a-zà-ɏ'-]+\s+){1,2}(?:street|road|avenue|lane|square|boulevard|place|terrace|drive))\b"
+)
+_STREET_GERMAN = re.compile(
+    r"\b(?:[A-ZÄÖÜ][\wäöüß]*-)*[A-ZÄÖÜ]?[\wäöüß]*(?i:straße|strasse|str\.|platz|allee|gasse|damm|weg|ufer|brücke|markt)\b"
+)
 
 
 def _name(start: int, end: int, value: str, *, linked: bool = False) -> Mark:
@@ -37,6 +45,10 @@ def announced(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
         at = start + match.start() + match.group().index(inner)
         if not _SPEECH.search(part[: match.start()]) and len(inner.split()) <= 6:
             yield _name(at, at + len(inner), raw[at : at + len(inner)].strip(), linked=True)
+    for match in _BRACKETED.finditer(part):
+        if not {w.lower() for w in match[1].split()} & lexicon().not_names:
+            at = start + match.start(1)
+            yield _name(at - 1, at + len(match[1]) + 1, raw[at : at + len(match[1])], linked=True)
     for match in _ANNOUNCED.finditer(part):
         found = _after(text, raw, start + match.end(), end)
         if found:
@@ -52,21 +64,20 @@ def announced(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
             yield _name(at, at + length, raw[at : at + length].strip(), linked=True)
 
 
-_STOP_EN = {"is", "are", "was", "there", "theres", "there's", "on", "in", "at", "and", "but", "maybe", "i", "it", "its", "with", "which", "that", "to", "next", "opposite", "behind", "near", "or", "something", "then", "just", "by", "across", "about", "for", "like", "outside"}  # fmt: skip
-
-
 def _after(text: str, raw: str, start: int, end: int) -> Mark | None:
-    tokens = [m for m in _TOKEN.finditer(text, start, min(end, start + 48))]
+    tokens = list(_TOKEN.finditer(text, start, min(end, start + 48)))
     if not tokens or re.search(r"[^\s]", text[start : tokens[0].start()]):
         return None
-    used, capital = [], tokens[0].group()[0].isupper()
+    used: list[re.Match[str]] = []
+    capital = tokens[0].group()[0].isupper()
     for token in tokens:
         word = token.group()
         gap = text[used[-1].end() : token.start()] if used else " "
-        joins = word.lower() in lexicon().cues["connectors"]
-        if gap.strip(" .") or (gap.startswith(".") and len(used[-1].group()) > 3) or (capital and not (word[0].isupper() or word[0].isdigit() or joins)):  # fmt: skip
+        goes_on = word[0].isupper() or word[0].isdigit() or word.lower() in lexicon().cues["connectors"]
+        stopped = gap.startswith(".") and len(used[-1].group()) > 3
+        if gap.strip(" .") or stopped or (capital and not goes_on):
             break
-        if not capital and (word.lower() in _STOP_EN or len(used) == 3):
+        if not capital and (word.lower() in lexicon().cues["name_stops"] or len(used) == 3):
             break
         used.append(token)
     used = _trim(used)
@@ -90,7 +101,11 @@ def chains(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
                 continue
             piece = text[first.start() : last.end()]
             cased = table.brands_en.get(words(piece))
-            if piece in table.brands_zh or (cased is False) or (cased and piece[0].isupper() and _mid(text, first.start(), start)):
+            if (
+                piece in table.brands_zh
+                or (cased is False)
+                or (cased and piece[0].isupper() and _mid(text, first.start(), start))
+            ):
                 yield _name(first.start(), last.end(), raw[first.start() : last.end()])
                 break
 
@@ -116,8 +131,13 @@ def capitals(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
         yield from _run(text, raw, run, start)
         run = [token] if token is not None and token.group()[0].isupper() else []
     for match in _STREET_LOWER.finditer(part):
-        if match[1].split()[-2] not in lexicon().cues["generic_before_street"] and match[1].split()[0] not in lexicon().cues["generic_before_street"]:
-            yield _name(start + match.start(1), start + match.end(1), raw[start + match.start(1) : start + match.end(1)])
+        if (
+            match[1].split()[-2] not in lexicon().cues["generic_before_street"]
+            and match[1].split()[0] not in lexicon().cues["generic_before_street"]
+        ):
+            yield _name(
+                start + match.start(1), start + match.end(1), raw[start + match.start(1) : start + match.end(1)]
+            )
 
 
 def _continues(text: str, run: list[re.Match[str]], token: re.Match[str]) -> bool:
@@ -132,15 +152,17 @@ def _continues(text: str, run: list[re.Match[str]], token: re.Match[str]) -> boo
 def _run(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[Mark]:
     skip = lexicon().not_names
     run = _trim(run)
-    while run and run[0].group().lower() in skip and not (run[0].group().lower() == "the" and len(run) > 1 and _mid(text, run[0].start(), start)):  # fmt: skip
+    while run and run[0].group().lower() in skip and not _own_article(text, run, start):
         run = _lead(run[1:])
-    while run and run[-1].group().lower() in _NEVER_LAST:
+    while run and run[-1].group().lower() in lexicon().cues["never_last"]:
         run = _trim(run[:-1])
     for piece in _parted(run):
         yield from _one(text, raw, piece, start)
 
 
-_NEVER_LAST = {"i", "i'm", "on", "in", "at", "is", "the", "a", "there", "maybe", "it", "my", "it's", "and", "we", "near", "behind"}
+def _own_article(text: str, run: list[re.Match[str]], start: int) -> bool:
+    """A capital in mid-sentence: The Old Bell."""
+    return run[0].group().lower() == "the" and len(run) > 1 and _mid(text, run[0].start(), start)
 
 
 def _lead(run: list[re.Match[str]]) -> list[re.Match[str]]:
@@ -173,13 +195,24 @@ def _one(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[
         return
     if len(run) == 1 and not _mid(text, first, start) and not _announces(text, last):
         return
-    if re.search(r"\b(?:in|from|of)\s+$", text[max(start, first - 6) : first]) and len(run) == 1:
+    if re.search(r"\b(?:my\s+name\s+is|i'?m|i\s+am)\s+$", text[max(start, first - 14) : first], re.I):
         return
-    if raw[last - 2 : last] in ("'s", "’s") and re.match(r"\s+[a-z]", text[last : last + 2]):
+    if len(run) == 1 and re.search(r"\bin\s+$|(?<!across)\s+from\s+$|\bof\s+$", text[max(start, first - 14) : first]):
+        return
+    if (
+        raw[last - 2 : last] in ("'s", "’s")
+        and piece not in lexicon().brands_en
+        and re.match(r"\s+[a-z]", text[last : last + 2])
+    ):
         last -= 2
     named = _name(first, last, raw[first:last])
     head = lexicon().en.get(piece[-1:]) if len(piece) > 1 else None
-    if head and kinds().get(head) and (kinds()[head].group in ("place", "transport") or piece[-1] in ("park", "bridge", "cemetery")) and not _names_street(run):
+    if (
+        head
+        and kinds().get(head)
+        and (kinds()[head].group in ("place", "transport") or piece[-1] in ("park", "bridge", "cemetery"))
+        and not _names_street(run)
+    ):
         named.head = head
     yield named
 
@@ -203,7 +236,12 @@ def places_zh(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
         stem = text[first : match.start()]
         while stem and stem not in describe and (stem[0] in "边面侧方" or _leads(stem)):
             first, stem = first + 1, stem[1:]
-        if len(stem) < 2 or stem in describe or stem[-1] in "大小老新这条边面头口" or lexicon().zh.get(text[first : match.end()]) is not None:
+        if (
+            len(stem) < 2
+            or stem in describe
+            or stem[-1] in "大小老新这条边面头口"
+            or lexicon().zh.get(text[first : match.end()]) is not None
+        ):
             continue
         if stem in _NOT_STEMS or any(stem.endswith(d) and len(d) > 1 for d in describe):
             continue

@@ -24,8 +24,20 @@ _COMMA = re.compile(
     re.IGNORECASE,
 )
 _PAIR = re.compile(r"\bbetween\b[^,.;]{3,60}?\sand\s", re.IGNORECASE)
-_CANTONESE = {"喺": "在", "係": "是", "嘅": "的", "唔": "不", "咗": "了", "冇": "无", "睇": "看", "嗰": "那", "埋": "和"}
-_FOLD = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "＂": '"', "　": " ", " ": " ", "‑": "-", "‐": "-"} | _CANTONESE)
+_CANTONESE = {
+    "喺": "在",
+    "係": "是",
+    "嘅": "的",
+    "唔": "不",
+    "咗": "了",
+    "冇": "无",
+    "睇": "看",
+    "嗰": "那",
+    "埋": "和",
+}
+_FOLD = str.maketrans(
+    {"’": "'", "‘": "'", "`": "'", "´": "'", "＂": '"', "　": " ", " ": " ", "‑": "-", "‐": "-"} | _CANTONESE
+)
 
 
 @cache
@@ -97,11 +109,25 @@ def clauses(text: str, sentence: Stretch, keep: list[Stretch]) -> list[Stretch]:
     for match in _COMMA.finditer(text, sentence.start, sentence.end):
         if any(k.start < match.end() and match.start() < k.end for k in keep):
             continue
+        if _opening(text[start : match.start()], text[match.end() : match.end() + 5]):
+            continue
         if match.start() > start:
             found.append(Stretch(start=start, end=match.start()))
         start = match.end()
     found.append(Stretch(start=start, end=sentence.end))
     return [c for c in found if text[c.start : c.end].strip()]
+
+
+_LEAD_IN = re.compile(
+    r"\s*(?:about\s+)?(?:in|behind|next|near|opposite|at|on|under|beside|between|around|across|north|south|east|west|to|by|half|just|within|not|\d)\b",
+    re.I,
+)
+_HAS_VERB = re.compile(r"\b(?:is|are|was|were|has|have|i|i'm|im|we|see|saw|runs?|stands?)\b", re.I)
+
+
+def _opening(lead: str, following: str) -> bool:
+    """ "In front of the library there's a statue" is one statement."""
+    return following.lower() == "there" and len(lead) < 60 and bool(_LEAD_IN.match(lead)) and not _HAS_VERB.search(lead)
 
 
 def trimmed(text: str, part: Stretch) -> Stretch:

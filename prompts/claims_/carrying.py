@@ -1,0 +1,127 @@
+"""What a clause takes over from the one before it, and where its things are when no direction word says so."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from prompts.claims_.groups import Group, Sentence, put
+from prompts.claims_.marks import Mark, Place
+from prompts.claims_.text import Stretch
+
+_THIS_IS = re.compile(
+    r"^\s*(?:it'?s|it\s+is|this\s+is|it\s+was|this\s+was)\s+(?:a|an|the)\s+(?:\w+\s+){0,3}$|^\s*(?:这里?|那里?)?(?:好像|应该)?是(?:一)?[条个]\s*[大小老窄]?$",
+    re.I,
+)
+_GROUNDS = {
+    "park",
+    "square",
+    "parking",
+    "market",
+    "cemetery",
+    "playground",
+    "pedestrian_street",
+    "alley",
+    "main_road",
+    "street",
+    "construction",
+}
+_AT_ZH = re.compile(
+    r"(?:在|位于|地址(?:好像|应该|可能)?是)(?:一[个条家座栋间所处片]|这[个条家座]|那[个条家座]|[个条家座])?(?:[一-鿿]{0,5}的)?[\s“「\"大小老窄很]*$"
+)
+ELIDED_ZH = re.compile(
+    r"^\s*(?:就|正|现在|刚|目前|还|也|好像|可能|应该|大概|是)*(?:站|坐|停|等|位|处)?(?:在|于|位于)?(?:[那这一][个家座条栋间所]?)?\s*$"
+)
+
+
+@dataclass(kw_only=True, eq=False)
+class Carrying:
+    sentence: Sentence
+    clause: Stretch
+    marks: list[Mark]
+    groups: list[Group]
+
+    @property
+    def text(self) -> str:
+        return self.sentence.text
+
+    def between(self, role: str, start: int, end: int) -> bool:
+        return any(m.role == role and start <= m.start and m.end <= end for m in self.marks)
+
+    def _at(self) -> None:
+        """我在中央广场: no word says how the witness stands to it, so the witness is there.
+
+        Alone in its sentence, a road is the one the witness is on.
+        """
+        if not self.groups or self.groups[0].place.settled or self.groups[0].by_self:
+            return
+        first = self.groups[0]
+        if self._on_it(first):
+            put(first.place, Place(type="here"))
+            return
+        lead = _AT_ZH.search(self.text[self.clause.start : first.start])
+        later = [g for g in self.groups[1:] if not self.between("verb", first.end, g.start)]
+        if lead is None:
+            return
+        opens = ELIDED_ZH.match(lead.string[: lead.start() + 1])
+        said = bool(opens) or self.between("self", self.clause.start, first.start)
+        if said and len(later) == len(self.groups) - 1:
+            for group in self.groups:
+                if not group.place.settled:
+                    put(group.place, Place(type="here"))
+                    group.by_self = True
+
+    def _on_it(self, first: Group) -> bool:
+        """ "It's a hospital car park."; 步行街。"""
+        lead, mark = self.text[self.clause.start : first.start], first.members[-1]
+        if len(self.groups) > 1 or mark.value not in _GROUNDS or any(m.role in ("dir", "neg") for m in self.marks):
+            return False
+        alone = self.text[self.clause.start : self.clause.end].strip() == self.text[first.start : first.end]
+        return bool(_THIS_IS.match(lead)) or (alone and mark.kind == "road" and self.sentence.last is None)
+
+    def _inherit(self, dirs: list[Mark]) -> None:
+        first = self.groups[0] if self.groups else None
+        dirs = [d for d in dirs if not d.anchored or self._anchor(d)]
+        if first is None or any(d.start < first.start and not d.direct for d in dirs):
+            return
+        lead = self.text[self.clause.start : first.start]
+        verb = any(self.between(role, self.clause.start, first.start) for role in ("verb", "self", "neg"))
+        last = self.sentence.last
+        if first.describes and last and not dirs and self._about(first, lead, verb):
+            self._share(first, last)
+        elif first.members[0].linked and not last and self.sentence.prior and self._about(first, lead, verb):
+            self._share(first, self.sentence.prior)
+        elif last and last.place.settled and not last.by_self and not dirs and re.match(r"\s*with\b", lead, re.I):
+            self._go_on(last.place)
+        elif self.sentence.carry and (self.sentence.pending or not self._verbal()) and not dirs:
+            self._go_on(self.sentence.carry)
+        if not dirs and verb:
+            self.sentence.carry = None
+
+    def _go_on(self, place: Place) -> None:
+        for group in self.groups:
+            if self.sentence.pending or group.members[0].kind in ("object", "name", "building"):
+                put(group.place, place)
+                group.by_self = place.type == "here"
+
+    def _about(self, group: Group, lead: str, verb: bool) -> bool:
+        if group.members[0].linked:
+            return True
+        if all(m.kind == "building" for m in group.members):
+            return (
+                not verb
+                or bool(re.search(r"外墙|墙|楼层|高", lead))
+                or bool(re.match(r"\s*(?:it'?s|it\s+is|it\s+has)\b", lead, re.I))
+            )
+        return len(lead.split()) <= 1 and not verb and not re.match(r"\s*(?:and|then|but)\b|和|、", lead, re.I)
+
+    def _share(self, group: Group, other: Group) -> None:
+        group.place = other.place
+        for mark in group.members:
+            mark.place = other.place
+
+    def _verbal(self) -> bool:
+        return any(m.role in ("verb", "neg") for m in self.marks)
+
+    def _anchor(self, mark: Mark) -> Group | None:
+        raise NotImplementedError

@@ -1,0 +1,100 @@
+"""Things of one noun phrase, and what is remembered from clause to clause of a sentence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from prompts.claims_.marks import Mark, Place
+
+_NOUN_GAP = re.compile(
+    r"[\s,-]*(?:(?!(?:and|or|with|of|is|are|at|on|in|by|the|to|near|from|a|an|for)\b)[a-z]+[\s-]+){0,2}\"?$", re.I
+)
+_SAME_GAP = re.compile(
+    r"\s*(?:is|was|called|named|,?\s*a|,\s*an|\s)\s*(?:the|a|an)?\s*(?:\w+\s+){0,2}[\"“「『]?$|[的“「『大小老高旧新]{0,3}$|(?:名?叫做?|名为|上?写着)[“「『]?$",
+    re.I,
+)
+HAN = re.compile(r"[一-鿿]")
+
+
+@dataclass(kw_only=True, eq=False)
+class Group:
+    """Things of one noun phrase: they are in one place."""
+
+    members: list[Mark]
+    place: Place = field(default_factory=Place)
+    by_self: bool = False
+
+    @property
+    def start(self) -> int:
+        return self.members[0].start
+
+    @property
+    def end(self) -> int:
+        return self.members[-1].end
+
+    @property
+    def words(self) -> str:
+        """What another claim calls it as an anchor: its kind, else its name."""
+        best = next((m for m in self.members if m.kind in ("object", "road")), self.members[0])
+        return best.value
+
+    @property
+    def describes(self) -> bool:
+        """Only a name given afterwards, or only what a building looks like."""
+        return all(m.linked or m.kind in ("name", "building") for m in self.members)
+
+
+def grouped(text: str, things: list[Mark]) -> list[Group]:
+    """Neighbouring things of one clause that make one noun phrase."""
+    groups: list[Group] = []
+    for mark in things:
+        gap = text[groups[-1].end : mark.start] if groups else ""
+        road = mark.kind == "road" and mark.value == "runs"
+        if groups and not road and len(gap) < 30 and _joined(gap, groups[-1].members[-1], mark):
+            groups[-1].members.append(mark)
+        else:
+            groups.append(Group(members=[mark]))
+    for group in groups:
+        for mark in group.members:
+            mark.place = group.place
+    return groups
+
+
+def _joined(gap: str, before: Mark, mark: Mark) -> bool:
+    if before.kind == "junction" and re.fullmatch(r"\s+(?:of|between)\s+(?:the\s+)?", gap, re.I):
+        return True
+    if mark.linked and not HAN.search(gap):
+        return "," not in gap
+    if "," in gap or "，" in gap or "、" in gap:
+        return False
+    if before.kind == "building" or mark.kind in ("name", "building") or before.kind == "name":
+        return bool(_NOUN_GAP.match(gap) or _SAME_GAP.match(gap))
+    if HAN.search(gap) or HAN.match(mark.value):
+        return bool(re.fullmatch(r"[的大小老高]{0,2}", gap)) and before.value != mark.value
+    return bool(_NOUN_GAP.match(gap)) and bool(gap.strip() == "" and before.value != mark.value)
+
+
+@dataclass(kw_only=True, eq=False)
+class Sentence:
+    """One sentence while its clauses are read in order."""
+
+    text: str
+    last: Group | None = None
+    carry: Place | None = None
+    """The place that a list goes on with: "on my left a bank, a bakery"."""
+    pending: bool = False
+    """The clause before was nothing but a direction: "On my left, ..."."""
+    way_said: bool = False
+    far: float | None = None
+    """A distance in metres that was said before its thing."""
+    doubted: bool = False
+    """The clause before ended in a hedge: "I think | I'm near ..."."""
+    prior: Group | None = None
+    """The last thing of the sentence before."""
+
+
+def put(place: Place, to: Place) -> None:
+    """Settles a place; the distance, which comes from elsewhere, stays."""
+    place.type, place.bearing, place.offset, place.anchor = to.type, to.bearing, to.offset, to.anchor
+    place.settled = True

@@ -1,0 +1,236 @@
+"""What an analyst's turn is taken for, in English, Chinese and both."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prompts.claims import extract_claims
+from prompts.dialogue import TurnIntent, ranks, read_turn
+from retriever.types import Claim
+
+TOLD = (
+    "I'm facing north. On my left is a pharmacy called Boots. A church is behind me and a bank is 50 m to the east. "
+    "The street is one-way."
+)
+
+
+@pytest.fixture
+def claims() -> list[Claim]:
+    return extract_claims(TOLD)
+
+
+def read(text: str, claims: list[Claim], shown: int = 5) -> TurnIntent:
+    return read_turn(text, shown=shown, claims=claims)
+
+
+def ids(claims: list[Claim], *values: str) -> tuple[str, ...]:
+    return tuple(c.id for c in claims if c.value in values)
+
+
+INTENTS = [
+    ("why this one?", "why_this"),
+    ("why?", "why_this"),
+    ("What makes you think it's the third?", "why_this"),
+    ("为什么是这个", "why_this"),
+    ("怎么判断的？", "why_this"),
+    ("why not the second one?", "why_not"),
+    ("why isn't it number 3", "why_not"),
+    ("what's wrong with number 3?", "why_not"),
+    ("为什么不是第二个", "why_not"),
+    ("第二个为什么不对", "why_not"),
+    ("why not 第三个?", "why_not"),
+    ("compare 1 and 3", "compare"),
+    ("what's the difference between the first and the second?", "compare"),
+    ("第一个和第三个有什么区别？", "compare"),
+    ("前两个比较一下", "compare"),
+    ("what are you still unsure about?", "uncertain"),
+    ("how confident are you", "uncertain"),
+    ("还有什么不确定的？", "uncertain"),
+    ("你有多大把握", "uncertain"),
+    ("show me other candidates like this elsewhere", "more_elsewhere"),
+    ("anything else?", "more_elsewhere"),
+    ("还有别的地方吗", "more_elsewhere"),
+    ("都不对，继续找", "more_elsewhere"),
+    ("用中文再说一遍", "switch_language"),
+    ("say it in English", "switch_language"),
+    ("in both languages please", "switch_language"),
+    ("Chinese please", "switch_language"),
+    ("用English再说", "switch_language"),
+    ("shorter please", "shorter"),
+    ("简短一点", "shorter"),
+    ("more detail please", "longer"),
+    ("详细一点", "longer"),
+    ("help", "help"),
+    ("你能做什么", "help"),
+    ("within 300 m of the cathedral", "limit_area"),
+    ("only north of the tracks", "limit_area"),
+    ("not on the river", "limit_area"),
+    ("只在河以北找", "limit_area"),
+    ("火车站300米以内", "limit_area"),
+    ("There is also a tram line.", "add_clue"),
+    ("旁边还有一个公园", "add_clue"),
+    ("there's a sign in English next to a bench", "add_clue"),
+    ("I don't know why but there were trees everywhere", "add_clue"),
+    ("The building is longer than the church", "add_clue"),
+    ("我 also see a playground", "add_clue"),
+    ("I was north of the tracks", "add_clue"),
+    ("start over: I'm next to a mosque", "new_description"),
+    ("new search", "new_description"),
+    ("重新开始", "new_description"),
+    ("forget the bank", "retract_clue"),
+    ("去掉银行那条", "retract_clue"),
+    ("no, the pharmacy was on the right", "correct_clue"),
+    ("不对，药店在右边", "correct_clue"),
+    ("there was no church after all", "correct_clue"),
+    ("asdf qwer", "unknown"),
+    ("Yes", "unknown"),
+    ("", "unknown"),
+    ("好的", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("text", "intent"), INTENTS)
+def test_the_intent_of_a_turn(text: str, intent: str, claims: list[Claim]) -> None:
+    assert read(text, claims).intent == intent
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("why not the second one?", (2,)),
+        ("why this one?", (1,)),
+        ("why not?", (2,)),
+        ("为什么不是第四个", (4,)),
+        ("compare 1 and 3", (1, 3)),
+        ("compare the second with the fourth", (2, 4)),
+        ("what's the difference between this and the third", (1, 3)),
+        ("compare them", (1, 2)),
+        ("第二个和第五个有什么不同", (2, 5)),
+        ("why the last one?", (5,)),
+    ],
+)
+def test_the_candidates_meant(text: str, found: tuple[int, ...], claims: list[Claim]) -> None:
+    assert read(text, claims).ranks == found
+
+
+def test_a_candidate_that_is_not_shown_is_named_as_such(claims: list[Claim]) -> None:
+    turn = read("why not the ninth?", claims, shown=5)
+    assert (turn.intent, turn.ranks, turn.beyond) == ("why_not", (), 9)
+
+
+def test_a_floor_or_a_distance_is_no_rank() -> None:
+    assert ranks("the second floor, 30 m", 5) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("用中文再说一遍", "zh"), ("In English please", "en"), ("双语", "both"), ("repeat that in Chinese", "zh")],
+)
+def test_the_language_wished_for(text: str, language: str, claims: list[Claim]) -> None:
+    assert read(text, claims).language == language
+
+
+@pytest.mark.parametrize("text", ["no, the pharmacy was on the right", "不对，药店在右边", "No, on the right."])
+def test_a_corrected_side_turns_the_bearing_and_takes_the_name_along(text: str, claims: list[Claim]) -> None:
+    turn = read(text, claims)
+    assert turn.claim_ids == ids(claims, "pharmacy", "Boots")
+    assert [(c.value, c.relation.type, c.relation.bearing_deg) for c in turn.claims] == [
+        ("pharmacy", "right", 90.0),
+        ("Boots", "right", 90.0),
+    ]
+    assert [c.id for c in turn.claims] == ["c6", "c7"]
+
+
+@pytest.mark.parametrize("text", ["Actually it was a clinic, not a pharmacy.", "不是药店，是诊所"])
+def test_another_thing_takes_the_place_of_the_denied_one(text: str, claims: list[Claim]) -> None:
+    turn = read(text, claims)
+    assert turn.claim_ids == ids(claims, "pharmacy")
+    assert [(c.value, c.relation.type, c.polarity) for c in turn.claims] == [("clinic", "left", True)]
+
+
+def test_a_denial_replaces_the_claim(claims: list[Claim]) -> None:
+    turn = read("there was no church after all", claims)
+    assert turn.claim_ids == ids(claims, "church")
+    assert [(c.value, c.polarity) for c in turn.claims] == [("church", False)]
+
+
+def test_a_corrected_heading_turns_every_side(claims: list[Claim]) -> None:
+    turn = read("I was facing south, not north", claims)
+    assert turn.claim_ids == ids(claims, "pharmacy", "Boots", "church")
+    assert [c.relation.bearing_deg for c in turn.claims] == [90.0, 90.0, 0.0]
+
+
+def test_a_misread_name_is_replaced(claims: list[Claim]) -> None:
+    turn = read("Sorry, the sign said Bootz", claims)
+    assert (turn.claim_ids, [c.value for c in turn.claims]) == (ids(claims, "Boots"), ["Bootz"])
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("forget the bank", {"bank"}),
+        ("忘掉教堂", {"church"}),
+        ("ignore c3", {"church"}),
+        ("scrap everything", {"pharmacy", "Boots", "church", "bank", "one_way"}),
+    ],
+)
+def test_what_is_taken_back(text: str, values: set[str], claims: list[Claim]) -> None:
+    assert {c.value for c in claims if c.id in read(text, claims).claim_ids} == values
+
+
+def test_taking_that_back_means_the_latest_clue(claims: list[Claim]) -> None:
+    later = extract_claims("There is a mosque.", turn=1, first_id=6)
+    assert read("take that back", claims + later).claim_ids == ("c6",)
+
+
+def test_struck_claims_are_not_corrected_again(claims: list[Claim]) -> None:
+    struck = [Claim.from_json({**c.to_json(), "status": "struck"}) for c in claims]
+    assert read("no, the pharmacy was on the right", struck).intent == "add_clue"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("within 300 m of the cathedral", {"radius_m": 300.0, "anchor": "church"}),
+        ("only north of the tracks", {"anchor": "railway", "bearing_deg": 0.0}),
+        ("not on the river", {"anchor": "river", "exclude": True}),
+        (
+            "limit it to 500 metres around Alexanderplatz",
+            {"radius_m": 500.0, "anchor": "Alexanderplatz", "anchor_is_name": True},
+        ),
+        ("只在河以北找", {"anchor": "river", "bearing_deg": 0.0}),
+        ("search within 200m of the second one", {"radius_m": 200.0, "rank": 2}),
+        ("火车站300米以内", {"radius_m": 300.0, "anchor": "rail_station"}),
+    ],
+)
+def test_the_area_in_words(text: str, expected: dict[str, object], claims: list[Claim]) -> None:
+    area = read(text, claims).area
+    assert area is not None
+    given_ = {k: v for k, v in area.to_json().items() if v is not None and v is not False}
+    assert given_ == {"text": text, **expected}
+
+
+def test_new_clues_get_new_ids_and_the_next_turn(claims: list[Claim]) -> None:
+    turn = read("There is also a tram line along the street.", claims)
+    assert [(c.id, c.value, c.turn) for c in turn.claims] == [("c6", "tram", 1)]
+
+
+def test_the_first_words_are_a_description() -> None:
+    turn = read_turn(TOLD, shown=0, claims=())
+    assert turn.intent == "new_description"
+    assert turn.claims == tuple(extract_claims(TOLD))
+
+
+def test_a_long_description_with_a_question_in_it_stays_a_description() -> None:
+    text = "I wondered why not a soul was there, but " + "there is a bank on my left and a church behind me, " * 5
+    assert read_turn(text, shown=5, claims=extract_claims(TOLD)).intent == "add_clue"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.one_of(st.text(max_size=120), st.lists(st.sampled_from([t for t, _ in INTENTS]), max_size=3).map(" ".join)))
+def test_any_turn_is_read_and_survives_json(text: str) -> None:
+    turn = read_turn(text, shown=3, claims=extract_claims(TOLD))
+    assert TurnIntent.from_json(turn.to_json()) == turn
+    assert all(1 <= r <= 3 for r in turn.ranks)
