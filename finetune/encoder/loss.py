@@ -65,6 +65,12 @@ def _cross_entropy(logits: torch.Tensor, excluded: torch.Tensor, smoothing: floa
     return loss
 
 
+def token_loss(tokens: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of patch tokens [B, P, W] against targets brought to unit size over the batch."""
+    scaled = target.float() / target.float().pow(2).mean().sqrt().clamp(min=1e-6)
+    return F.mse_loss(tokens.float(), scaled)
+
+
 def dense_loss(logits: torch.Tensor, labels: torch.Tensor, positive_weight: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy per patch and channel, summed over channels and averaged over patches.
 

@@ -15,24 +15,33 @@ from torch import nn
 
 
 class LabelTower(nn.Module):
-    """bool [B, cells * cells, channels] to [B, dim]: one learned vector per cell and channel, then two layers."""
+    """bool [B, cells * cells, channels] to [B, dim], in the form of the image tower's own head.
 
-    def __init__(self, *, cells: int, channels: int, dim: int, hidden: int = 512) -> None:
+    One learned vector per cell and channel; their sum in a cell is that cell's token, and pooling, norm and projection
+    are those of an open_clip ViT. So its tokens can be the targets of the image tower's patch tokens, one by one.
+    """
+
+    def __init__(self, *, cells: int, channels: int, width: int, dim: int) -> None:
         super().__init__()
-        # A finer grid than 8 x 8 says more than witnesses do, at many times the weights.
-        self.cells, self.coarse = cells, min(cells, 8)
-        self.table = nn.Linear(self.coarse**2 * channels, hidden)
-        nn.init.normal_(self.table.weight, std=0.02)
-        self.body = nn.Sequential(
-            nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, dim)
-        )
+        self.table = nn.Parameter(torch.randn(cells * cells, channels, width) * 0.05)
+        self.norm = nn.LayerNorm(width)
+        self.proj = nn.Parameter(torch.randn(width, dim) * width**-0.5)
+
+    def tokens(self, labels: torch.Tensor) -> torch.Tensor:
+        """[B, cells * cells, width]"""
+        per_cell = torch.bmm(labels.to(self.table.dtype).transpose(0, 1), self.table)
+        return per_cell.transpose(0, 1)
 
     def forward(self, labels: torch.Tensor) -> torch.Tensor:
-        batch, _, channels = labels.shape
-        grid = labels.float().view(batch, self.cells, self.cells, channels).permute(0, 3, 1, 2)
-        coarse = nn.functional.adaptive_max_pool2d(grid, self.coarse)
-        out: torch.Tensor = self.body(self.table(coarse.flatten(1)))
+        # The norm makes the scale of the sum irrelevant; this one keeps it clear of the norm's epsilon.
+        pooled = self.tokens(labels).sum(1) / labels.shape[1] ** 0.5
+        out: torch.Tensor = self.norm(pooled) @ self.proj
         return out
+
+    def hand_over(self, visual: Any) -> None:
+        """Start the image tower's head where this tower's head has come to."""
+        visual.ln_post.load_state_dict(self.norm.state_dict())
+        visual.proj.data.copy_(self.proj.data)
 
 
 class DenseHead(nn.Module):

@@ -23,7 +23,7 @@ from torch import nn
 
 from finetune.encoder.bank import Bank, Rows, Sampler, places
 from finetune.encoder.labels import channels
-from finetune.encoder.loss import contrastive_loss, dense_loss, excluded_pairs
+from finetune.encoder.loss import contrastive_loss, dense_loss, excluded_pairs, token_loss
 from finetune.encoder.towers import DenseHead, LabelTower, patch_tokens
 from finetune.encoder.validate import embed_tiles, validate
 from retriever.encoder import BoxResize
@@ -43,6 +43,8 @@ class Stage:
     """Part of each batch drawn from one area: hard negatives."""
     dense: float = 1.0
     """Weight of the dense loss."""
+    token: float = 3.0
+    """Weight of the label tower's tokens as targets (stage ``look``)."""
     smoothing: float = 0.0
     floor: float = 0.02
     """Where the cosine schedule ends, as a part of ``lr``."""
@@ -77,7 +79,8 @@ class Learner:
         torch.manual_seed(seed)
         width, dim = model.visual.transformer.width, model.visual.proj.shape[1]
         count = len(channels())
-        return cls(model, LabelTower(cells=cells, channels=count, dim=dim), DenseHead(width=width, channels=count))
+        labels = LabelTower(cells=cells, channels=count, width=width, dim=dim)
+        return cls(model, labels, DenseHead(width=width, channels=count))
 
     def parameters(self, stage: str) -> list[nn.Parameter]:
         """What one stage moves."""
@@ -122,6 +125,9 @@ class Trainer:
         pending = self.resume()
         while self.stage < len(self.recipe.stages):
             stage = self.recipe.stages[self.stage]
+            if stage.name == "look" and self.step == 0:
+                self.learner.labels.hand_over(self.learner.model.visual)
+                self.learner.model.logit_scale.data.copy_(self.learner.label_scale.data)
             optimiser = self._optimiser(stage)
             if pending:
                 optimiser.load_state_dict(pending)
@@ -180,9 +186,8 @@ class Trainer:
                 return out
             if stage.name == "look":
                 with torch.no_grad():
-                    target = self.learner.labels(labels)
-                aligned = nn.functional.cosine_similarity(image.float(), target.float(), dim=-1)
-                out["align"] = 5.0 * (1.0 - aligned).mean()
+                    target, tokens = self.learner.labels(labels), self.learner.labels.tokens(labels)
+                out["token"] = stage.token * token_loss(seen[0], tokens)
                 out["tell"] = self._contrast(stage, target, image, self.learner.label_scale.detach(), tiles, texts)
                 return out
             text = self.bank.texts.encode(self.learner.model, texts)

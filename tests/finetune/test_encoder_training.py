@@ -1,0 +1,362 @@
+"""Training of the dual encoder: its data, its losses, and a whole tiny run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finetune.encoder.bank import Bank, Sampler, load_bank
+from finetune.encoder.labels import channels, label_grid, pack, unpack
+from finetune.encoder.loss import contrastive_loss, dense_loss, excluded_pairs
+from finetune.encoder.texts import build_texts
+from finetune.encoder.tiles import Area, TileSet, build_tiles, jobs
+from finetune.encoder.train import export, prepare
+from finetune.encoder.trainer import Recipe, Stage, learning_rate
+from finetune.encoder.validate import recall
+from finetune.tokenizer import train_tokenizer
+from retriever.encoder import Encoder
+from retriever.errors import ModelError, SourceError
+from retriever.tokenizer import END, PAD, START, OwnTokenizer
+from retriever.town import write_town
+from retriever.types import Fact
+
+CORPUS = ["There is a pharmacy 12 m to the north.", "我的东边有一家便利店。"] * 20
+
+# --- tokenizer -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return train_tokenizer(CORPUS, vocab_size=400, special_tokens=(PAD, START, END))
+
+
+@settings(deadline=None)
+@given(text=st.text())
+def test_any_text_survives_the_round_trip(tokenizer: Any, text: str) -> None:
+    for token in (PAD, START, END):
+        text = text.replace(token, "")
+    assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
+def test_special_tokens_come_first_and_the_vocabulary_is_bounded(tokenizer: Any) -> None:
+    assert [tokenizer.token_to_id(t) for t in (PAD, START, END)] == [0, 1, 2]
+    assert 259 <= tokenizer.get_vocab_size() <= 400
+
+
+def test_common_words_and_characters_are_one_token_and_digits_stand_alone(tokenizer: Any) -> None:
+    assert len(tokenizer.encode(" pharmacy").ids) == 1
+    assert len(tokenizer.encode("便利店").ids) == 3
+    assert len(tokenizer.encode("12").ids) == 2
+
+
+def test_case_can_be_folded() -> None:
+    made = train_tokenizer(CORPUS, vocab_size=400, lowercase=True)
+    assert made.encode("A Park").ids == made.encode("a park").ids
+
+
+def test_a_vocabulary_without_room_for_the_bytes_is_refused() -> None:
+    with pytest.raises(ValueError, match="no room"):
+        train_tokenizer(CORPUS, vocab_size=200)
+
+
+# --- dense labels ----------------------------------------------------------------------------------------------------
+
+
+def fact(kind: str, shape: Any, *points: tuple[float, float]) -> Fact:
+    return Fact(osm_id="node/1", kind=kind, shape=shape, parts=(points,))
+
+
+def cells_of(grid: np.ndarray, channel: str) -> list[tuple[int, int]]:
+    return [tuple(c) for c in np.argwhere(grid[..., channels().index(channel)]).tolist()]
+
+
+def test_a_point_marks_its_cell_and_one_outside_the_tile_none() -> None:
+    grid = label_grid([fact("cafe", "point", (0.9, 0.1)), fact("bank", "point", (1.03, 0.5))], cells=8)
+    assert cells_of(grid, "cafe") == [(0, 7)]
+    assert cells_of(grid, "bank") == []
+
+
+def test_what_is_not_shown_is_not_learned() -> None:
+    assert not label_grid([fact("cafe", "point", (0.9, 0.1))], [False], cells=8).any()
+
+
+def test_a_road_marks_its_cells_and_its_axis() -> None:
+    grid = label_grid([fact("street", "line", (-0.05, 0.56), (1.05, 0.56))], cells=8)
+    assert cells_of(grid, "street") == cells_of(grid, "axis:ew") == [(4, c) for c in range(8)]
+    north = label_grid([fact("street", "line", (0.31, 1.0), (0.31, 0.0))], cells=8)
+    assert cells_of(north, "axis:ns") == [(r, 2) for r in range(8)]
+    diagonal = label_grid([fact("street", "line", (0.0, 1.0), (1.0, 0.0))], cells=8)
+    assert (0, 7) in cells_of(diagonal, "axis:ne")
+    assert cells_of(diagonal, "axis:nw") == []
+
+
+def test_an_area_marks_what_it_covers_but_not_its_hole() -> None:
+    outer = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.0, 0.0))
+    hole = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75), (0.25, 0.25))
+    park = Fact(osm_id="way/1", kind="park", shape="area", parts=(outer, hole))
+    marked = set(cells_of(label_grid([park], cells=8), "park"))
+    assert (0, 0) in marked
+    assert (7, 7) in marked
+    assert not {(r, c) for r in range(3, 5) for c in range(3, 5)} & marked
+
+
+def test_packing_loses_nothing() -> None:
+    grid = np.random.default_rng(0).random((8, 8, len(channels()))) < 0.1
+    np.testing.assert_array_equal(unpack(pack(grid)), grid.reshape(64, -1))
+
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+
+
+def slow_loss(text: torch.Tensor, tile: torch.Tensor, scale: float, excluded: torch.Tensor) -> float:
+    """Pair by pair, with plain logarithms."""
+    a = text / text.norm(dim=1, keepdim=True)
+    b = tile / tile.norm(dim=1, keepdim=True)
+    total = 0.0
+    for i in range(len(a)):
+        row = [float(scale * a[i] @ b[j]) for j in range(len(b)) if not excluded[i, j]]
+        column = [float(scale * a[j] @ b[i]) for j in range(len(a)) if not excluded[j, i]]
+        own = float(scale * a[i] @ b[i])
+        total += np.log(np.exp(row).sum()) - own + np.log(np.exp(column).sum()) - own
+    return total / (2 * len(a))
+
+
+def test_the_loss_is_the_mean_of_both_directions_without_the_excluded() -> None:
+    torch.manual_seed(0)
+    text, tile = torch.randn(6, 5), torch.randn(6, 5)
+    excluded = torch.rand(6, 6) < 0.3
+    excluded.fill_diagonal_(False)
+    found = contrastive_loss(text, tile, torch.tensor(7.0), excluded)
+    assert float(found) == pytest.approx(slow_loss(text, tile, 7.0, excluded), rel=1e-5)
+    none = torch.zeros(6, 6, dtype=torch.bool)
+    assert float(contrastive_loss(text, tile, torch.tensor(7.0))) == pytest.approx(
+        slow_loss(text, tile, 7.0, none), rel=1e-5
+    )
+
+
+def test_an_excluded_tile_neither_pulls_nor_pushes() -> None:
+    text, tile = torch.randn(4, 5), torch.randn(4, 5, requires_grad=True)
+    excluded = ~torch.eye(4, dtype=torch.bool)
+    contrastive_loss(text, tile, torch.tensor(5.0), excluded).backward()
+    torch.testing.assert_close(tile.grad, torch.zeros(4, 5))
+
+
+def test_smoothing_makes_certainty_cost_something() -> None:
+    same = torch.eye(4)
+    sharp, smooth = (contrastive_loss(same, same, torch.tensor(50.0), smoothing=s) for s in (0.0, 0.1))
+    assert float(sharp) < 1e-6
+    assert float(smooth) == pytest.approx(0.1 * 50 * 3 / 4, rel=1e-3)
+
+
+def test_tiles_near_the_witness_are_no_negatives_and_other_areas_always_are() -> None:
+    point = torch.tensor([[0.0, 0.0], [1000.0, 0.0], [0.0, 0.0]])
+    centre = torch.tensor([[10.0, 0.0], [149.0, 0.0], [0.0, 0.0]])
+    found = excluded_pairs(point, centre, torch.tensor([0, 0, 1]))
+    assert found.tolist() == [[False, True, False], [False, False, False], [False, False, False]]
+
+
+def test_the_dense_loss_weighs_missed_positives() -> None:
+    labels = torch.zeros(1, 1, 2)
+    labels[0, 0, 0] = 1
+    weight = torch.tensor([5.0, 1.0])
+    missed = dense_loss(torch.tensor([[[-3.0, -3.0]]]), labels, weight)
+    invented = dense_loss(torch.tensor([[[3.0, 3.0]]]), labels, weight)
+    assert missed > invented
+
+
+# --- validation ------------------------------------------------------------------------------------------------------
+
+
+def test_a_constant_scorer_finds_nothing_and_a_perfect_one_everything() -> None:
+    xy = np.array([[0.0, 0.0], [200.0, 0.0], [400.0, 0.0], [600.0, 0.0]] * 3) + np.repeat(
+        [[0, 0], [0, 500], [0, 999]], 4, 0
+    )
+    point = xy + 10.0
+    assert recall(np.zeros((12, 12), np.float32), point, xy) == {
+        "r@1": 0.0, "r@5": 0.0, "r@10": 0.0, "contains@1": 0.0, "contains@5": 0.0, "contains@10": 0.0,
+    }  # fmt: skip
+    perfect = recall(np.eye(12, dtype=np.float32), point, xy)
+    assert perfect["r@1"] == perfect["contains@1"] == 1.0
+
+
+def test_contains_counts_any_tile_that_holds_the_point() -> None:
+    xy = np.array([[0.0, 0.0], [60.0, 0.0], [500.0, 0.0]])
+    scores = np.array([[0.1, 0.9, 0.2]], np.float32)
+    found = recall(scores, np.array([[5.0, 0.0]]), xy)
+    assert (found["r@1"], found["contains@1"]) == (0.0, 1.0)
+
+
+# --- a whole tiny run ------------------------------------------------------------------------------------------------
+
+PLAN: dict[str, Any] = {
+    "config": {
+        "embed_dim": 16,
+        "vision_cfg": {
+            "image_size": 224, "patch_size": 56, "width": 32, "layers": 1, "head_width": 16, "pool_type": "avg",
+            "final_ln_after_pool": True,
+        },
+        "text_cfg": {
+            "context_length": 300, "vocab_size": 400, "width": 32, "heads": 2, "layers": 1, "pool_type": "eos",
+            "eos_id": 2, "pad_id": 0,
+        },
+        "preprocess": {"size": 224, "mean": [0.8, 0.8, 0.8], "std": [0.2, 0.2, 0.2]},
+    },
+    "train": {
+        "seed": 3,
+        "validate_every": 100,
+        "stages": [
+            {"name": "see", "steps": 2, "batch": 4, "lr": 1e-3, "warmup": 1},
+            {"name": "words", "steps": 3, "batch": 6, "lr": 1e-3, "warmup": 1, "same_area": 0.5},
+            {"name": "look", "steps": 2, "batch": 4, "lr": 1e-3, "warmup": 1},
+            {"name": "join", "steps": 3, "batch": 4, "lr": 1e-3, "warmup": 1},
+        ],
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve tiles of a town for training and every cell of a hamlet-sized one for validation, each described twice."""
+    folder = tmp_path_factory.mktemp("data")
+    for seed in (1000, 2000):
+        write_town(folder / f"town-{seed}.osm", seed=seed, blocks=2)
+    plan = {"train": {"town-1000.osm": 12}, "validation": {"town-2000.osm": None}}
+    build_tiles(jobs(plan, folder, folder, 0), folder, processes=1)
+    for split in ("train", "validation"):
+        build_texts(folder, split, range(2), processes=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bank(data: Path) -> Bank:
+    made = train_tokenizer(CORPUS, vocab_size=400, special_tokens=(PAD, START, END))
+    return load_bank(data, "train", OwnTokenizer(made, 300), cells=4)
+
+
+@pytest.mark.slow
+def test_tiles_and_texts_belong_together(data: Path, bank: Bank) -> None:
+    tiles = TileSet.open(data)
+    assert len(bank) == 12
+    assert tiles.pixels.shape == (len(tiles.table), 224, 224, 3)
+    assert all(len(tiles.facts(i)) == len(tiles.shown(i)) for i in range(len(tiles.table)))
+    away = np.abs(bank.texts.point - bank.xy[bank.texts.tile]).max()
+    assert 0 < away <= 30.5, "a witness stands in the tile's cell"
+    assert set(bank.texts.table["tile_id"]) <= set(tiles.table["tile_id"])
+
+
+@pytest.mark.slow
+def test_an_area_kept_for_tests_is_refused(tmp_path: Path) -> None:
+    for name in ("london.osm.pbf", "taipei_north.osm", "bayfront_singapore.osm.pbf", "town-3001.osm"):
+        with pytest.raises(SourceError, match="kept for tests"):
+            Area.read(tmp_path / name)
+
+
+@pytest.mark.slow
+def test_batches_follow_from_seed_and_step_alone(bank: Bank) -> None:
+    one, two = (Sampler(bank, batch=6, seed=1, same_area=0.5) for _ in range(2))
+    for step in (0, 7):
+        for a, b in zip(one.rows(step), two.rows(step), strict=True):
+            np.testing.assert_array_equal(a, b)
+    tiles, texts = one.rows(0)
+    assert len(set(tiles.tolist())) == 6
+    np.testing.assert_array_equal(bank.texts.tile[texts], tiles)
+    assert one.rows(0)[0].tolist() != one.rows(1)[0].tolist()
+
+
+@pytest.mark.slow
+def test_texts_of_one_batch_are_encoded_in_order_whatever_their_length(data: Path, tmp_path: Path) -> None:
+    trainer = prepare(PLAN, data, tmp_path)
+    rows = np.array([5, 0, 9, 3])
+    with torch.inference_mode():
+        together = trainer.bank.texts.encode(trainer.learner.model, rows, piece=2)
+        alone = torch.cat([trainer.bank.texts.encode(trainer.learner.model, rows[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+def losses_in(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
+
+
+def run(data: Path, out: Path, stop_after: int | None = None) -> None:
+    """Train, noting every step's loss; ``stop_after`` steps it is killed in the middle."""
+    trainer = prepare(PLAN, data, out)
+    trainer.recipe = replace(trainer.recipe, checkpoint_s=0.0)
+    seen = 0
+
+    def note(stage: Stage, step: int, loss: float) -> None:
+        nonlocal seen
+        with (out / "steps.jsonl").open("a") as f:
+            f.write(json.dumps({"stage": stage.name, "step": step, "loss": loss}) + "\n")
+        seen += 1
+        if seen == stop_after:
+            raise KeyboardInterrupt
+
+    trainer.run(note)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_as_if_nothing_had_happened_and_its_best_becomes_a_bundle(
+    data: Path, tmp_path: Path
+) -> None:
+    run(data, tmp_path / "whole")
+    for steps in (1, 3, 4):  # in a stage, at a stage's end, in the next
+        with pytest.raises(KeyboardInterrupt):
+            run(data, tmp_path / "parts", stop_after=steps)
+    run(data, tmp_path / "parts")
+    whole, parts = losses_in(tmp_path / "whole"), losses_in(tmp_path / "parts")
+    assert [(x["stage"], x["step"]) for x in whole] == [(x["stage"], x["step"]) for x in parts]
+    np.testing.assert_allclose([x["loss"] for x in whole], [x["loss"] for x in parts], rtol=1e-4)
+
+    metrics = export(prepare(PLAN, data, tmp_path / "whole"), PLAN, "tiny.yaml", tmp_path / "bundle")
+    encoder = Encoder.load(tmp_path / "bundle")
+    assert encoder.provenance["seed"] == 3
+    assert encoder.provenance["areas"] == ["town-1000"]
+    assert 0 <= metrics["mean"]["contains@10"] <= 1
+    assert np.isfinite(encoder.encode_text(["a park"])).all()
+
+
+@pytest.mark.slow
+def test_stages_move_only_their_own_towers(data: Path, tmp_path: Path) -> None:
+    trainer = prepare(PLAN, data, tmp_path)
+    names = {id(p): n for n, p in trainer.learner.model.named_parameters()}
+    moved = {
+        s: {names[id(p)] for p in trainer.learner.parameters(s) if id(p) in names}
+        for s in ("see", "words", "look", "join")
+    }
+    assert all(n.startswith("visual.") for n in moved["see"] | moved["look"])
+    assert not any(n.startswith("visual.") for n in moved["words"])
+    assert moved["join"] == set(names.values())
+
+
+@pytest.mark.slow
+def test_a_run_without_validation_has_nothing_to_export(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no best\.pt"):
+        export(prepare(PLAN, data, tmp_path), PLAN, "tiny.yaml", tmp_path / "bundle")
+
+
+def test_a_recipe_with_a_field_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match="learning_rate"):
+        Recipe.from_json({"stages": [{"name": "see", "steps": 1, "batch": 1, "lr": 0.1, "learning_rate": 1}]})
+
+
+def test_the_learning_rate_warms_up_and_comes_down() -> None:
+    stage = Stage(name="join", steps=100, batch=1, lr=1.0, warmup=10, floor=0.1)
+    rates = [learning_rate(stage, s) for s in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[10] == pytest.approx(1.0)
+    assert rates[99] == pytest.approx(0.1, abs=0.01)
+
+
+def test_the_tile_table_knows_when_it_has_changed(tmp_path: Path) -> None:
+    table = pd.DataFrame({"tile_id": ["a"], "split": ["train"], "facts": ["[]"]})
+    same, other = TileSet(table, np.zeros(0, np.uint8)), TileSet(table.assign(facts="[1]"), np.zeros(0, np.uint8))
+    assert same.sha256 == TileSet(table.copy(), np.zeros(0, np.uint8)).sha256 != other.sha256
