@@ -148,6 +148,8 @@ def opened(
             yield Room(desk=desk, settings=settings, runner=runner, screen=screen)
         finally:
             runner.run(stack.aclose())
+            if context.close is not None:
+                runner.run(context.close())
 
 
 def keep_images(settings: Settings, specs: list[str]) -> list[tuple[str, str, Path]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ class Context:
     """Id of the encoder that the retriever uses."""
     label: str = ""
     """The judge in words, for the screen."""
+    close: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Gives back the judge's connections, in the event loop that used them."""
     shortlist: int = 10
     top: int = 3
     images: Mapping[str, Path] = field(default_factory=dict)

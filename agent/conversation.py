@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from retriever.types import Claim
 if TYPE_CHECKING:
     from agent.context import Context
     from prompts.dialogue import TurnIntent
+
+
+_ORPHAN = re.compile(r"(?:\s*[,;，；、])+\s*([.,;。，；])")
+"""Punctuation that a cut left in front of other punctuation."""
 
 
 def read(state: State, context: Context) -> State:
@@ -84,8 +89,9 @@ def without(words: Sequence[str], spans: Collection[str]) -> list[str]:
     for text in words:
         for span in spans:
             text = text.replace(span, " ")
-        if text.strip(" .,;，。；"):
-            left.append(" ".join(text.split()))
+        text = _ORPHAN.sub(r"\1", " ".join(text.split())).strip(" ,;，；")
+        if text.strip(" .。"):
+            left.append(text)
     return left
 
 

@@ -24,10 +24,10 @@ BLOCKS = 8
 PLACE = (-30.97167, -119.25589)
 """Where the witness of :data:`TEXT` stands, latitude and longitude."""
 TEXT = (
-    "I've just come up from the underground at a crossroads with traffic lights. The main road runs east to west, and a "
-    "smaller street crosses it. There is a town hall to the north-east, and a little way east a café called Evening "
-    "Compass. To the south I can see a snack bar. There's a tall office building south-east of me, nine storeys I'd say. "
-    "About forty metres to the west there's an ice cream shop."
+    "I've just come up from the underground at a crossroads with traffic lights. The main road runs east to west, and "
+    "a smaller street crosses it. There is a town hall to the north-east, and a little way east a café called Evening "
+    "Compass. To the south I can see a snack bar. There's a tall office building south-east of me, nine storeys I'd "
+    "say. About forty metres to the west there's an ice cream shop."
 )
 ASK_ZH = (
     "我在梅大道南侧，西边紧挨着一家银行，再往西是地铁口，东边是面包店，再远一点有一个体育馆，"

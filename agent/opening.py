@@ -66,6 +66,7 @@ def open_context(
             model=bench.model,
             encoder=encoder,
             label=bench.label,
+            close=bench.judge.client.close if bench.judge is not None else None,
             shortlist=settings.shortlist,
             top=min(settings.top, settings.shortlist),
             images=images or {},

@@ -30,12 +30,13 @@ STEPS = {
     "answer": "writing the reasons",
 }
 _VERDICTS = {
-    "match": ("match 吻合", "bold green"),
-    "no_match": ("no match 不吻合", "red"),
-    "cannot_tell": ("cannot tell 无法判断", "yellow"),
-    None: ("not judged 未判断", "dim"),
+    "match": (("match", "吻合"), "bold green"),
+    "no_match": (("no match", "不吻合"), "red"),
+    "cannot_tell": (("cannot tell", "无法判断"), "yellow"),
+    None: (("not judged", "未判断"), "dim"),
 }
-_MARKS: dict[str, tuple[str, str]] = {"supports": ("✓", "green"), "contradicts": ("✗", "red"), "unknown": ("·", "dim")}
+_MARKS: dict[str, tuple[str, str]] = {"supports": ("✓", "green"), "contradicts": ("✗", "red")}
+_SOURCES = {"map": "m", "model": "t"}
 _BAR = 10
 
 
@@ -67,34 +68,39 @@ def _ledger(result: Json, top: Sequence[Json], spoken: str) -> Table:
     table.add_column("in the witness's words", style="dim italic", ratio=3)
     for candidate in top:
         table.add_column(f"#{candidate['rank']}", justify="center", no_wrap=True)
-    known = [decisive(Evidence.from_json(e) for e in c["evidence"]) for c in top]
+    known = [[Evidence.from_json(e) for e in c["evidence"]] for c in top]
     for data in result["claims"]:
         claim = Claim.from_json(data)
         style = "strike dim" if claim.status != "active" else "dim" if claim.hedge else ""
-        marks = [_mark(stances.get(claim.id)) for stances in known]
+        marks = [_mark(claim.id, evidence) for evidence in known]
         words = claim_zh(claim) if spoken == "zh" else claim_en(claim)
-        table.add_row(claim.id, Text(words + (" (unsure)" if claim.hedge else ""), style=style), claim.span, *marks)
+        note = f" ({claim.status})" if claim.status != "active" else " (unsure)" if claim.hedge else ""
+        table.add_row(claim.id, Text(words + note, style=style), claim.span, *marks)
     table.caption = "✓ speaks for the tile   ✗ against   · cannot be told   (m: map, t: tile picture)"
     return table
 
 
-def _mark(item: Evidence | None) -> Text:
-    if item is None:
+def _mark(claim_id: str, evidence: Sequence[Evidence]) -> Text:
+    """What map and picture say of one claim, side by side, so that a disagreement shows."""
+    told = [item for item in evidence if item.claim_id == claim_id and item.stance != "unknown"]
+    if not told:
         return Text("·", style="dim")
-    sign, style = _MARKS[item.stance]
-    return Text(sign + ("" if item.stance == "unknown" else {"map": "m", "model": "t"}[item.by]), style=style)
+    parts = [(_MARKS[item.stance][0] + _SOURCES[item.by], _MARKS[item.stance][1]) for item in told]
+    return Text(" ").join(Text(mark, style=style) for mark, style in sorted(parts, key=lambda part: part[0][-1]))
 
 
 def _candidates(result: Json, top: Sequence[Json]) -> Table:
     table = Table(title="Candidates", box=box.SIMPLE_HEAD, title_style="bold")
-    for name, justify in (("#", "right"), ("tile", "left"), ("lat, lon", "left"), ("verdict", "left")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("confidence", no_wrap=True)
+    table.add_column("#", justify="right", no_wrap=True, min_width=2)
+    table.add_column("tile", no_wrap=True)
+    table.add_column("verdict", no_wrap=True, min_width=12)
+    table.add_column("confidence", no_wrap=True, min_width=_BAR + 6)
     table.add_column("why")
     for c in top:
-        word, style = _VERDICTS[c["verdict"]]
-        place = f"{c['lat']:.5f}, {c['lon']:.5f}"
-        table.add_row(str(c["rank"]), c["tile_id"], place, Text(word, style=style), bar(c["confidence"]), _why(c))
+        words, style = _VERDICTS[c["verdict"]]
+        place = Text.assemble((c["tile_id"], "bold"), f"\n{c['lat']:.5f}, {c['lon']:.5f}")
+        verdict = Text("\n".join(words), style=style)
+        table.add_row(str(c["rank"]), place, verdict, bar(c["confidence"]), _why(c))
     left = len(result["candidates"]) - len(top)
     if left:
         table.caption = f"and {left} more that were looked at (--json lists them, --top shows them)"

@@ -67,7 +67,7 @@ def test_json_goes_alone_to_standard_output(app: typer.Typer) -> None:
 def test_the_screen_shows_description_ledger_candidates_reasons_and_a_picture(app: typer.Typer, tmp_path: Path) -> None:
     done = run(app, "locate", TEXT, "--gallery", "g")
     assert done.exit_code == 0, done.output
-    for words in (TEXT, "the pharmacy", "t-a", "match 吻合", "Seen on t-a.", "见于 t-a。", "Outside this gallery"):
+    for words in (TEXT, "the pharmacy", "t-a", "match", "吻合", "Seen on t-a.", "见于 t-a。", "Outside this gallery"):
         assert words in done.stdout
     pictures = list((tmp_path / "data" / "pictures").rglob("*.png"))
     assert len(pictures) == 1
