@@ -15,6 +15,7 @@ _PRE_EN = re.compile(
     re.I,
 )
 _STATIVE_ZH = re.compile(r"(?:在|位于|于|处)(?:我们?|我们的|我的)?的?$")
+_IT_IS = re.compile(r"\s*(?:but\s+|and\s+)?(?:it'?s|it\s+(?:is|was)|they'?re)\b|\s*(?:而)?是?在$", re.I)
 _AND_ZH = re.compile(r"\s*(?:和|与|跟|及|同|、)\s*[一两]?[个家座条]?\s*$")
 _ELIDED_EN = re.compile(
     r"^[\s\w']{0,2}$|^\s*(?:just|right|directly|now|currently|somewhere|still|so|ok|hi|hello)?\s*$", re.I
@@ -101,7 +102,7 @@ class Clause(Carrying):
             put(anchor.place, Place(type="along"))
         if subject is None or subject is anchor:
             return
-        if mark.direct and mark.type in ("front", "behind"):
+        if mark.direct and mark.type in ("front", "behind") and self._watched(mark):
             put(anchor.place, Place(type=mark.type))
         elif mark.direct and mark.type == "along" and subject in after:
             put(anchor.place, Place(type="along"))
@@ -123,6 +124,12 @@ class Clause(Carrying):
             put(anchor.place, Place(type="between", anchor=pair.words))
         else:
             anchor.by_self = pair.by_self = True
+
+    def _watched(self, mark: Mark) -> bool:
+        """The one who faces the church is the witness, not a house."""
+        return HAN.search(self.text[mark.start : mark.end]) is not None or any(
+            m.role == "self" and m.start <= mark.start for m in self.marks
+        )
 
     def _stands_there(self, mark: Mark, anchor: Group) -> bool:
         """South *side* of the square in which the witness stands is south of the witness."""
@@ -192,8 +199,16 @@ class Clause(Carrying):
             self._precede(mark, place, after)
         elif not self.groups and self.sentence.last and not self.sentence.last.place.settled and not self._verbal():
             put(self.sentence.last.place, place)
+        elif not self.groups and self.sentence.last and _IT_IS.match(self.text[self.clause.start : mark.start]):
+            self._put_right(self.sentence.last, place)
         else:
             self.sentence.carry, self.sentence.pending = place, True
+
+    def _put_right(self, group: Group, place: Place) -> None:
+        """ "The bank isn't on the left, it's on the right"."""
+        put(group.place, place)
+        for mark in group.members:
+            mark.polarity = True
 
     def _and_the_one_before(self, group: Group, place: Place) -> None:
         """ "a bank and a bakery on my left": the bank too."""

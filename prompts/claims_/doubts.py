@@ -88,10 +88,17 @@ def negations(text: str, marks: list[Mark], groups: list[Group], last: Group | N
         hit = [m for g in groups for m in g.members if mark.end <= m.start < limit]
         if not hit and _GONE_EN.match(text[mark.end : end]):
             hit = [m for g in groups[-1:] for m in g.members if m.end <= mark.start]
+        if not hit and _denied_place(mark, marks, groups):
+            hit = list(groups[-1].members)
         if not hit and not groups and last is not None and re.match(r"\s*了|\s*$", text[mark.end : end]):
             hit = list(last.members)
         for thing in hit:
             thing.polarity = False
+
+
+def _denied_place(mark: Mark, marks: list[Mark], groups: list[Group]) -> bool:
+    """ "The bakery isn't on the left"."""
+    return bool(groups) and groups[-1].end <= mark.start and any(m.role == "dir" and m.start >= mark.end for m in marks)
 
 
 def hedges(text: str, marks: list[Mark], groups: list[Group], last: Group | None, end: int) -> bool:

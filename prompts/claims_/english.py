@@ -73,6 +73,12 @@ def _bank(match: re.Match[str]) -> Mark | None:
 
 
 def _heading(match: re.Match[str]) -> Mark | None:
+    """ "I'm looking north" is a heading; "looking north, I see a marina" says where the marina is."""
+    before = match.string[max(0, match.start() - 10) : match.start()]
+    if match.group().lower().startswith("looking") and not re.search(
+        r"(?:'m|am|'re|are|im|standing|stood)\s+$", before, re.I
+    ):
+        return None
     return Mark(start=match.start(), end=match.end(), role="heading", bearing=bearing(match["c"]))
 
 
@@ -119,6 +125,10 @@ _PATTERNS: list[tuple[str, Builder]] = [
         r"\b(?:behind|next\s+to|beside|in\s+front\s+of|near|by|close\s+to|around|outside|inside|past)\s+(?:it|that|them|this|those)\b",
         _nearby,
     ),
+    (
+        rf"\b{_MY}\s+back\s+(?:is|was)\s+(?:turned\s+)?(?:to|against|towards)\b",
+        _dir("behind", anchored=True, direct=True),
+    ),
     (r"\bacross\s+from\b", _dir("across", anchored=True)),
     (r"\bacross\s+(?:the|this|a)\b", _dir("across", anchored=True)),
     (r"\b(?:opposite|opp)\b", _dir("across", maybe=True)),
@@ -127,7 +137,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         _bank,
     ),
     (
-        rf"\b(?:facing|heading|headed|walking|running|jogging|going|driving|riding|cycling|travell?ing|moving|strolling|biking|(?<=i\s)face|(?<=we\s)face)\s+(?:due\s+|roughly\s+|straight\s+|towards?\s+(?:the\s+)?|to\s+the\s+)?(?P<c>{_WORDY})(?:wards?|bound)?\b(?!\s+(?:of|street|road|gate|st)\b)",
+        rf"\b(?:facing|heading|headed|looking|walking|running|jogging|going|driving|riding|cycling|travell?ing|moving|strolling|biking|(?<=i\s)face|(?<=we\s)face)\s+(?:due\s+|roughly\s+|straight\s+|towards?\s+(?:the\s+)?|to\s+the\s+)?(?P<c>{_WORDY})(?:wards?|bound)?\b(?!\s+(?:of|street|road|gate|st)\b)",
         _heading,
     ),
     (rf"\b(?P<c>{_WORDY})bound\b", _heading),
@@ -136,7 +146,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         _compass,
     ),
     (rf"\b(?:just|due|directly|slightly|immediately)?\s*\b(?P<c>{_WORDY})(?=\s+(?:of|from)\b)", _compass),
-    (rf"(?<=walk\s)(?P<c>{_WORDY})\b|(?<=look\s)(?P<d>{_WORDY})\b", lambda m: _loose(m)),
+    (rf"(?<=walk\s)(?P<c>{_WORDY})\b|(?<=look\s)(?P<d>{_WORDY})\b|\blooking\s+(?P<e>{_WORDY})\b", lambda m: _loose(m)),
     (rf"\bdue\s+(?P<c>{_WORDY})\b", _compass),
     (
         rf"\b(?:off\s+)?(?:on|to|at|in|from|off)\s+(?:{_MY}\s+)?(?:immediate\s+|far\s+|near\s+|direct\s+)?(?P<side>left|right)\b(?!\s+(?:next|here|now|by|in\s+front|behind|beside|down|on|at|across|outside|away|angles?)\b)(?:[\s-]?hand)?(?:\s+side)?(?:\s+of\s+{_ME})?",
@@ -169,7 +179,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         rf"\b(?:down|along|through|in)\s+the\s+(?:middle|centre|center)\s+of\s+(?:the|this)\s+{_ROAD}\b|\b(?:on|along)\s+both\s+sides\b(?:\s+of\s+(?:the|this)\s+{_ROAD})?|\b(?:on\s+)?either\s+side\b|\bboth\s+sides\b|\balong\s+(?:the|this)\s+{_ROAD}\b(?!\s+(?:from|to))|\bline\s+(?:the|this)\s+{_ROAD}\b|\b{_ROAD}?[\s-]*lined?\s+(?:the|both)\b",
         _dir("along"),
     ),
-    (r"(?:^|(?<=[.,;]\s))facing\b", _dir("front", anchored=True, direct=True)),
+    (r"\bfacing\b", _dir("front", anchored=True, direct=True)),
     (r"\blined\s+(?:with|by)\b", _dir("along", anchored=True, direct=True)),
     (r"(?<=tree)[\s-]lined\b|(?<=trees)\s+lin(?:e|ing)\b", _dir("along")),
     (r"\b(?:right\s+)?along(?:side)?\b(?!\s+with)", _dir("along", anchored=True, direct=True)),
@@ -179,7 +189,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         _dir("here", anchored=True, direct=True),
     ),
     (
-        r"\b(?:near|close\s+to|not\s+far\s+from|around|past|towards|beyond|above|below|facing|from|off|over|via|through)\b",
+        r"\b(?:near|close\s+to|not\s+far\s+from|around|past|towards|beyond|above|below|from|off|over|via|through)\b",
         _dir("near", anchored=True, direct=True),
     ),
     (
@@ -191,7 +201,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         lambda m: _doubt(m),
     ),
     (
-        r"\b(?:no|not|isn'?t|aren'?t|wasn'?t|weren'?t|without|don'?t|doesn'?t|didn'?t|can'?t|cannot|couldn'?t|never|neither|nor|nothing\s+like|lacks?|none\s+of|absence\s+of|hardly\s+any)\b",
+        r"\b(?:no|not|isn'?t|aren'?t|wasn'?t|weren'?t|without|used\s+to\s+be|don'?t|doesn'?t|didn'?t|can'?t|cannot|couldn'?t|never|neither|nor|nothing\s+like|lacks?|none\s+of|absence\s+of|hardly\s+any)\b",
         _role("neg"),
     ),
     (
@@ -212,7 +222,7 @@ _SIDE_AFTER = re.compile(r"\s+(?:to\s+the\s+)?(?P<side>left|right)\b", re.IGNORE
 
 
 def _loose(match: re.Match[str]) -> Mark | None:
-    word = match["c"] or match["d"]
+    word = match["c"] or match["d"] or match["e"]
     return Mark(start=match.start(), end=match.end(), role="dir", type="bearing", bearing=bearing(word))
 
 

@@ -50,7 +50,6 @@ _STOREYS_EN = re.compile(
 _STOREYS_ZH = re.compile(
     r"(?<![第上下在地到])(?P<n>\d{1,3}|[一二两三四五六七八九十]{1,3})层(?!皮|级|次|面)(?:的|高|楼)*"
 )
-_COLOUR_EN = re.compile(r"\b(?P<c>%s)\b(?:[\s-](?:and[\s-]\w+|brick|painted|coloured|stone|walled))*")
 _HOUSE_EN = (r"(?:building|house|houses|block|facade|façade|front|villa|tower|church|chapel|cathedral|mosque|temple|school|hotel|hospital|"
              r"townhouse|cottage|skyscraper|apartment|office|museum|theatre|theater|station|walls|hall|library|bank|shop|buildings|mansion|warehouse|flats|pub)")  # fmt: skip
 _HOUSE_ZH = (
@@ -106,7 +105,7 @@ def buildings(text: str, start: int, end: int) -> Iterator[Mark]:
 
 
 _NEXT_EN = re.compile(
-    rf"(?:[\s,-]+(?!sign|door|light|roof|line|flower|awning|with|and\s+there|on\b|in\b|the\b|is\b|car\b|bus\b)[\w'-]+){{0,4}}?[\s-]+{_HOUSE_EN}\b",
+    rf"(?:[\s,-]+(?!sign|door|light|roof|line|flower|awning|with|and\s+there|on\b|in\b|the\b|is\b|car\b|bus\b)[\w']+){{0,5}}?[\s-]+{_HOUSE_EN}\b",
     re.I,
 )
 _BEFORE_EN = re.compile(
@@ -121,7 +120,7 @@ def _colours_building(part: str, at: int, word: str) -> bool:
     end = at + len(word)
     if word.isascii():
         edges = not part[at - 1 : at].isalpha() and not part[end : end + 1].isalpha()
-        return edges and bool(_NEXT_EN.match(part, end) or _BEFORE_EN.search(part[max(0, at - 50) : at]))
+        return edges and bool(_NEXT_EN.match(part[end : end + 60]) or _BEFORE_EN.search(part[max(0, at - 50) : at]))
     if len(word) == 1 and part[end : end + 1] == "色":
         return False
     tail = _NEXT_ZH.match(part[end : end + 12])

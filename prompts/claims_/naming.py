@@ -23,8 +23,7 @@ _ANNOUNCED_ZH = re.compile(
 )
 _NAME_ZH = re.compile(r"[A-Za-z0-9一-鿿·&'’ -]{1,16}")
 _END_ZH = re.compile(r"的|这|那|，|,|就|在|是|旁|对面|左|右|前面|后面|附近|吧|呢|啊|了")
-_LATIN = re.compile(r"[A-ZÀ-ÖØ-Þ0-9][\w'’&.-]*")
-_TOKEN = re.compile(r"[A-Za-zÀ-ɏ0-9][\wÀ-ɏ'&-]*|&")
+_TOKEN = re.compile(r"[A-Za-zÀ-ɏ0-9][A-Za-zÀ-ɏ0-9'&-]*|&")
 _STREET_LOWER = re.compile(
     r"\b(?:on|in|along|at|of|down|off|and|onto|into|from|up)\s+((?:[a-zà-ɏ'-]+\s+){1,2}(?:street|road|avenue|lane|square|boulevard|place|terrace|drive))\b"
 )
@@ -175,9 +174,15 @@ def _names_street(run: list[re.Match[str]]) -> bool:
     return len(run) > 1 and run[-1].group().lower().rstrip(".") in lexicon().cues["street_endings"]
 
 
+def _chain(run: list[re.Match[str]]) -> bool:
+    return words(" ".join(t.group() for t in run)) in lexicon().brands_en
+
+
 def _parted(run: list[re.Match[str]]) -> Iterator[list[re.Match[str]]]:
     """ "Mill Lane and Hope Street" are two."""
-    cut = [i for i, t in enumerate(run) if t.group() in ("and", "und") and _names_street(run[:i])]
+    cut = [
+        i for i, t in enumerate(run) if t.group() in ("and", "und") and (_names_street(run[:i]) or _chain(run[i + 1 :]))
+    ]
     if cut:
         yield run[: cut[0]]
         yield from _parted(run[cut[0] + 1 :])
@@ -202,6 +207,7 @@ def _one(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[
     if (
         raw[last - 2 : last] in ("'s", "’s")
         and piece not in lexicon().brands_en
+        and piece[0] != "st"
         and re.match(r"\s+[a-z]", text[last : last + 2])
     ):
         last -= 2
