@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 
 from PIL import ImageColor
-from shapely.geometry import LineString, Point, Polygon, box
-from shapely.ops import polygonize, unary_union
+from shapely import get_parts
+from shapely.geometry import LinearRing, LineString, MultiLineString, Point, Polygon, box
+from shapely.ops import linemerge, polygonize, unary_union
 
 from retriever.draw import geometry
 from retriever.draw.canvas import Canvas
@@ -80,12 +81,22 @@ def sea(coast: Sequence[Ring]) -> list[list[list[tuple[float, float]]]]:
     if not coast:
         return []
     frame = box(-TILE_MARGIN, -TILE_MARGIN, 1 + TILE_MARGIN, 1 + TILE_MARGIN)
-    lines = [LineString(part) for part in coast if len(part) > 1]
+    lines = unary_union([LineString(part) for part in coast if len(part) > 1]).intersection(frame)
+    merged = linemerge(lines) if isinstance(lines, MultiLineString) else lines
+    whole = [
+        line
+        for line in get_parts(merged)
+        if isinstance(line, LineString) and (line.is_ring or _ends_on(line, frame.exterior))
+    ]
     out = []
-    for piece in polygonize(unary_union([frame.boundary, *(line.intersection(frame) for line in lines)])):
+    for piece in polygonize(unary_union([frame.boundary, *whole])) if whole else ():
         if piece.area > 1e-5 and _on_the_right(piece, coast):
             out.append([list(ring.coords) for ring in (piece.exterior, *piece.interiors)])
     return out
+
+
+def _ends_on(line: LineString, edge: LinearRing) -> bool:
+    return all(edge.distance(Point(end)) < 1e-6 for end in (line.coords[0], line.coords[-1])) if line.coords else False
 
 
 def _on_the_right(piece: Polygon, coast: Sequence[Ring]) -> bool:

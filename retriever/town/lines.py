@@ -10,7 +10,7 @@ from shapely.ops import substring
 
 from retriever.town import furniture
 from retriever.town.osm_xml import OsmXml
-from retriever.town.plan import Plan, joined, road_land
+from retriever.town.plan import BANK_M, Plan, joined, road_land
 from retriever.town.shapes import points_of, polygons, simplified, strings
 from retriever.town.streets import WIDTHS, Street
 
@@ -162,5 +162,6 @@ def _steps_at(out: OsmXml, bridge: LineString, plan: Plan) -> None:
     size = bridge.length or 1.0
     ux, uy = (bx - ax) / size, (by - ay) / size
     foot = (ax - ux * 1.2 - uy * 7.5, ay - uy * 1.2 + ux * 7.5)
-    if plan.water.distance(Point(foot)) > 1:
-        out.way([foot, (foot[0] - uy * 9, foot[1] + ux * 9)], {"highway": "steps"})
+    flight = LineString([foot, (foot[0] - uy * 9, foot[1] + ux * 9)])
+    if flight.distance(plan.water) > 1 and flight.within(plan.water.buffer(BANK_M - 0.5)):
+        out.way(points_of(flight), {"highway": "steps"})

@@ -18,6 +18,8 @@ from retriever.town.shapes import outline, strings
 from retriever.town.streets import WIDTHS, Street
 
 SIDEWALK_M = 2.6
+BANK_M = 7.0
+"""Ground along a river that is not built on."""
 
 
 @dataclass
@@ -116,17 +118,11 @@ def _bridge_streets(plan: Plan, rng: random.Random) -> None:
             inside, dry = line.intersection(wet), strings(line.difference(wet))
             if inside.is_empty:
                 kept.append(line)
-            elif (
-                keeps
-                and isinstance(inside, LineString)
-                and inside.length < 95
-                and line.difference(wet).geom_type == "MultiLineString"
-            ):
+            elif keeps and isinstance(inside, LineString) and inside.length < 95 and len(dry) > 1:
                 street.bridges.append(inside)
-                kept += [p for p in shapely.get_parts(line.difference(wet)) if p.length > 1]
+                kept += [p for p in dry if p.length > 1]
             else:
-                rest = line.difference(plan.water.buffer(9))
-                kept += [p for p in shapely.get_parts(rest) if p.geom_type == "LineString" and p.length > 12]
+                kept += strings(line.difference(plan.water.buffer(9)), 12)
         street.lines = kept
     plan.streets = [s for s in plan.streets if s.lines]
 
@@ -162,7 +158,7 @@ def road_land(plan: Plan, extra: float) -> BaseGeometry:
 
 def free_land(plan: Plan) -> list[Polygon]:
     """The lots: what streets, water and rails leave."""
-    banks = 18.0 if plan.shore is not None else 7.0
+    banks = 18.0 if plan.shore is not None else BANK_M
     taken = [road_land(plan, SIDEWALK_M), plan.water.buffer(banks)]
     if plan.railway is not None:
         taken.append(plan.railway.buffer(9))
