@@ -1,12 +1,12 @@
 """A listing: what lies where on one tile, in the few words that the judge writes and reads.
 
 ``look`` asks the judge for the listing of a tile once, whatever the query; every later question about the tile starts
-from it, so the prompt's beginning is shared. One entry per kind, then the parts of the tile where it lies::
+from it, so the prompt's beginning is shared. It goes over the tile part by part, as the eye does::
 
-    street e-w c n s; park w nw; cafe c ne; pharmacy s
+    roads e-w; c street, cafe; n street, park; e pharmacy
 
-Parts are ``c`` (within 25 m of the centre) and the eight compass points; lines also carry the axes they run along.
-The same text can be made from map facts (then with names in quotes), which is how the judge is taught.
+Parts are ``c`` (within 25 m of the centre) and the eight compass points; ``roads`` has the axes that roads run along.
+The same text can be made from map facts (then with named things in quotes at the end): so the judge is taught.
 """
 
 from __future__ import annotations
@@ -31,57 +31,62 @@ CENTRE_M = 25.0
 PARTS = ("c", *POINTS_SHORT)
 AXES = ("n-s", "ne-sw", "e-w", "nw-se")
 _AXIS_DEG = (0.0, 45.0, 90.0, 135.0)
-_LINE_GROUPS = ("road", "rail", "water")
 _UNLISTED = ("building", "bench", "footway", "alley", "post_box")
 _SAMPLE_M = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
+    """One kind of thing and the parts of the tile where it lies; with a name, one thing."""
+
     kind: str
     parts: tuple[str, ...]
-    axes: tuple[str, ...] = ()
     name: str | None = None
-
-    def text(self) -> str:
-        head = self.kind.replace("_", " ") if self.name is None else f'"{self.name}" {self.kind.replace("_", " ")}'
-        return " ".join((head, *self.axes, *self.parts))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
     entries: tuple[Entry, ...]
+    axes: tuple[str, ...] = ()
+    """The axes that roads run along."""
 
     def text(self) -> str:
         """The canonical text, ``nothing`` for an empty tile."""
-        return "; ".join(entry.text() for entry in self.entries) or "nothing"
+        chunks = [" ".join(("roads", *self.axes))] if self.axes else []
+        for part in PARTS:
+            here = [e.kind.replace("_", " ") for e in self.entries if e.name is None and part in e.parts]
+            if here:
+                chunks.append(f"{part} {', '.join(here)}")
+        chunks += [f'"{e.name}" {e.kind.replace("_", " ")} {" ".join(e.parts)}' for e in self.entries if e.name]
+        return "; ".join(chunks) or "nothing"
 
     def of(self, kind_ids: Iterable[str]) -> list[Entry]:
         wanted = set(kind_ids)
         return [entry for entry in self.entries if entry.kind in wanted]
 
 
-_ENTRY = re.compile(r'^(?:"(?P<name>[^"]*)" )?(?P<kind>[a-z ]+?)(?P<codes>(?: (?:%s))*)$' % "|".join((*AXES, *PARTS)))  # noqa: UP031
+_CODES = "|".join(PARTS)
+_NAMED = re.compile(rf'^"(?P<name>[^"]*)" (?P<kind>[a-z ]+?)(?P<parts>(?: (?:{_CODES}))+)$')
 
 
 def parse_listing(text: str) -> Listing:
-    """Read a listing back; entries that do not fit the form or name an unknown kind are dropped."""
-    entries = []
-    for chunk in text.split(";"):
-        match = _ENTRY.match(chunk.strip())
-        kind = match["kind"].strip().replace(" ", "_") if match else ""
-        if match is None or kind not in kinds():
-            continue
-        codes = match["codes"].split()
-        entries.append(
-            Entry(
-                kind=kind,
-                axes=tuple(a for a in AXES if a in codes),
-                parts=tuple(p for p in PARTS if p in codes),
-                name=match["name"],
-            )
-        )
-    return Listing(entries=tuple(entries))
+    """Read a listing back; what does not fit the form or names an unknown kind is dropped."""
+    axes: list[str] = []
+    parts: dict[str, set[str]] = {}
+    named: list[Entry] = []
+    for chunk in (c.strip() for c in text.split(";")):
+        head, _, rest = chunk.partition(" ")
+        if head == "roads":
+            axes += rest.split()
+        elif head in PARTS:
+            for kind_id in (k.strip().replace(" ", "_") for k in rest.split(",")):
+                parts.setdefault(kind_id, set()).add(head)
+        elif match := _NAMED.match(chunk):
+            kind_id = match["kind"].strip().replace(" ", "_")
+            if kind_id in kinds():
+                named.append(Entry(kind=kind_id, parts=_ordered(match["parts"].split()), name=match["name"]))
+    entries = [Entry(kind=k, parts=_ordered(parts[k])) for k in listing_order() if k in parts]
+    return Listing(entries=(*entries, *dict.fromkeys(named)), axes=tuple(a for a in AXES if a in axes))
 
 
 def list_facts(
@@ -93,7 +98,7 @@ def list_facts(
     entry of their own, as a judge that is given the map's facts would see them.
     """
     parts: dict[str, set[str]] = {}
-    metres: dict[str, dict[str, float]] = {}
+    metres: dict[str, float] = {}
     named: list[Entry] = []
     for i, fact in enumerate(facts):
         if fact.kind in _UNLISTED or (visible is not None and not visible[i]):
@@ -103,17 +108,12 @@ def list_facts(
             continue
         parts.setdefault(fact.kind, set()).update(where)
         for axis, length in axes.items():
-            run = metres.setdefault(fact.kind, {})
-            run[axis] = run.get(axis, 0.0) + length
+            metres[axis] = metres.get(axis, 0.0) + length
         if names and fact.names:
             label = fact.names.get("") or next(iter(fact.names.values()))
             named.append(Entry(kind=fact.kind, parts=_ordered(where), name=label.replace('"', "").replace(";", ",")))
-    entries = [
-        Entry(kind=kind_id, parts=_ordered(parts[kind_id]), axes=_axes(metres.get(kind_id, {}), size_m))
-        for kind_id in listing_order()
-        if kind_id in parts
-    ]
-    return Listing(entries=(*entries, *dict.fromkeys(named)))
+    entries = [Entry(kind=kind_id, parts=_ordered(parts[kind_id])) for kind_id in listing_order() if kind_id in parts]
+    return Listing(entries=(*entries, *dict.fromkeys(named)), axes=_axes(metres, size_m))
 
 
 def listing_order() -> list[str]:
@@ -133,7 +133,7 @@ def _axes(lengths: dict[str, float], size_m: float) -> tuple[str, ...]:
 
 
 def _parts_of(fact: Fact, size_m: float) -> tuple[set[str], dict[str, float]]:
-    """Parts of the tile that a fact lies in, and metres run along each axis (lines only)."""
+    """Parts of the tile that a fact lies in, and metres that it runs along each axis (roads only)."""
     axes: dict[str, float] = {}
     points: list[tuple[float, float]] = []
     if fact.shape == "area":
@@ -146,7 +146,7 @@ def _parts_of(fact: Fact, size_m: float) -> tuple[set[str], dict[str, float]]:
                 continue
             for a, b in itertools.pairwise(line):
                 points += _along(a, b)
-                if kinds()[fact.kind].group in _LINE_GROUPS:
+                if kinds()[fact.kind].group == "road":
                     _add_axis(axes, a, b)
     half = size_m / 2
     inside = [p for p in points if abs(p[0]) <= half and abs(p[1]) <= half]
@@ -243,10 +243,9 @@ def _fitting(where: set[str], bearing: float | None) -> str | None:
 
 
 def _find_axis(bearing: float, listing: Listing) -> Finding:
-    axes = {a for entry in listing.entries if kinds()[entry.kind].group == "road" for a in entry.axes}
-    if not axes:
+    if not listing.axes:
         return Finding(stance="unknown", reason="not_visible")
-    off = min(min(angle_between(d, bearing), angle_between(d + 180.0, bearing)) for d in map(_axis_deg, axes))
+    off = min(min(angle_between(d, bearing), angle_between(d + 180.0, bearing)) for d in map(_axis_deg, listing.axes))
     return Finding(stance="supports", at="c") if off <= 30.0 else Finding(stance="contradicts")
 
 

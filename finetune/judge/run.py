@@ -19,7 +19,7 @@ from finetune.judge.claims import practice_claims
 from finetune.judge.encode import Encoder, Sample, patches
 from finetune.judge.spec import LORA_TARGETS, VISUAL_TOKENS, make_config, make_tokenizer
 from finetune.judge.store import TileStore, Witness, load_witnesses, open_store
-from finetune.judge.tasks import Pairs, joint_draw, text_draw, verdict_draw
+from finetune.judge.tasks import Pairs, joint_draw, look_draw, text_draw, verdict_draw
 from finetune.judge.train import Draw, Stage, Trainer
 from prompts.listing import find, listing_order
 from prompts.render import claims_block, load_template
@@ -100,7 +100,7 @@ class Run:
         return Trainer(model, head, self.store.pictures, self.store.dense, self.folder, pad)
 
     def stage(self, name: str) -> tuple[Any, nn.Linear]:
-        """Run one stage of the base model. ``text`` and ``dense`` are independent; ``joint`` begins from both."""
+        """Run one stage of the base model. ``text`` and ``dense`` are independent, ``joint`` begins from both."""
         model, head = self.fresh()
         trainer = self.trainer(model, head)
         encoder = Encoder(self.tokenizer, self.template, verdicts=False)
@@ -108,17 +108,25 @@ class Run:
             "text": text_draw(encoder, self.store, self.rows),
             "dense": None,
             "joint": joint_draw(encoder, self.store, self.rows),
+            "look": look_draw(encoder, self.store, self.rows),
         }
         if name == "joint":
             self._merge(model, head)
+        elif name == "look":
+            self._load("joint", model, head)
         trainer.fit(self.recipe.stage(name), draws[name], self.rows, self._check(trainer, encoder, name))
         return model.eval(), head
 
     def base(self) -> tuple[Any, nn.Linear]:
         """Every stage of the base model that is not done yet."""
-        for name in ("text", "dense"):
+        for name in ("text", "dense", "joint"):
             self.stage(name)
-        return self.stage("joint")
+        return self.stage("look")
+
+    def _load(self, name: str, model: Any, head: nn.Linear) -> None:
+        state = torch.load(self.folder / f"{name}.pt", weights_only=True)
+        model.load_state_dict(state["model"])
+        head.load_state_dict(state["head"])
 
     def _merge(self, model: Any, head: nn.Linear) -> None:
         """The language side of ``text`` and the vision tower of ``dense``."""
@@ -130,7 +138,9 @@ class Run:
 
     def _check(self, trainer: Trainer, encoder: Encoder, name: str) -> Callable[[], dict[str, float]]:
         """Teacher-forced accuracies on validation tiles (never test tiles)."""
-        draw = {"text": text_draw, "dense": joint_draw, "joint": joint_draw}[name](encoder, self.store, self.val)
+        draw = {"text": text_draw, "dense": joint_draw, "joint": joint_draw, "look": joint_draw}[name](
+            encoder, self.store, self.val
+        )
 
         @torch.no_grad()
         def check() -> dict[str, float]:

@@ -23,13 +23,31 @@ NEGATIVE_M = 150.0
 _LOOKALIKES = 10
 
 
-def text_draw(encoder: Encoder, store: TileStore, rows: np.ndarray) -> Draw:
+def text_draw(encoder: Encoder, store: TileStore, rows: np.ndarray, *, explained: float = 0.15) -> Draw:
     """True listings without pictures: claims to look up, some with names, some explained."""
 
     def draw(rng: random.Random) -> Encoded:
         row = int(rows[rng.randrange(len(rows))])
         listing = perturbed(store.listing(row, names=rng.random() < 0.2), rng)
-        return encoder.encode(_practice(listing, rng, image=None, explained=rng.random() < 0.15, most=12))
+        return encoder.encode(_practice(listing, rng, image=None, explained=rng.random() < explained, most=12))
+
+    return draw
+
+
+def look_draw(encoder: Encoder, store: TileStore, rows: np.ndarray) -> Draw:
+    """Pictures with nothing but their true listing, among text-only claims and explanations.
+
+    The listing is what a picture teaches, and it is short; claims are taught as well from text, at half the cost.
+    """
+    lookup = text_draw(encoder, store, rows, explained=0.35)
+
+    def draw(rng: random.Random) -> Encoded:
+        if rng.random() < 0.4:
+            return lookup(rng)
+        if rng.random() < 0.02:
+            return encoder.encode(Sample(listing="nothing", learn_listing=True, image=rng.choice(list(BLANKS))))
+        row = int(rows[rng.randrange(len(rows))])
+        return encoder.encode(Sample(listing=store.listing(row).text(), learn_listing=True, image=row))
 
     return draw
 

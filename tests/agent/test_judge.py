@@ -18,7 +18,7 @@ from prompts.wording import explain
 from retriever.errors import ReplyError, ServerUnavailable
 from retriever.types import Claim, Relation, Tile
 
-LISTING = parse_listing("street e-w c e w; park w; cafe n")
+LISTING = parse_listing("roads e-w; c street; n cafe; w street, park")
 TILE = Tile(id="t1", view="map", lat=0, lon=0, bounds=(0, 0, 1, 1), gsd_m=0.27, image="t1.png", image_sha256="0")
 PNG = tile_png(Image.new("RGB", (448, 448), "white"))
 CLAIMS = [
@@ -114,7 +114,7 @@ async def test_a_server_that_is_gone_is_said_so_and_the_next_question_asks_again
 
 async def test_no_probabilities_is_an_error_and_never_a_score():
     def answer(request):
-        return ChatReply(text="yes" if request.choices else "cafe n")
+        return ChatReply(text="yes" if request.choices else "n cafe")
 
     with pytest.raises(ReplyError, match="probabilities"):
         await Judge(RecordedClient(answer)).score(TILE, PNG, CLAIMS)
@@ -133,17 +133,17 @@ async def test_struck_claims_are_not_asked_and_claims_beyond_the_limit_are_unkno
 def test_listings_in_a_file_outlive_the_process_and_a_damaged_file(tmp_path):
     path = tmp_path / "listings.sqlite"
     first = FileListings(path)
-    first.put("m", "a", "cafe n")
-    first.put("m", "a", "park s")
+    first.put("m", "a", "n cafe")
+    first.put("m", "a", "s park")
     first.close()
-    assert FileListings(path).get("m", "a") == "cafe n"
+    assert FileListings(path).get("m", "a") == "n cafe"
     assert FileListings(path).get("other", "a") is None
     path.write_bytes(b"not a database at all" * 100)
     for extra in (path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         extra.unlink(missing_ok=True)
     again = FileListings(path)
     assert again.get("m", "a") is None
-    again.put("m", "a", "tram e")
+    again.put("m", "a", "e tram")
     assert sqlite3.connect(path).execute("SELECT count(*) FROM listings").fetchone() == (1,)
 
 

@@ -17,7 +17,7 @@ from prompts.schema import write_reply
 from prompts.wording import explain
 from retriever.kinds import kinds
 
-LISTING = parse_listing("street e-w c n s; park w nw; cafe c ne; pharmacy s; bus stop e")
+LISTING = parse_listing("roads e-w; c street, cafe; n street; ne cafe; e bus stop; s street, pharmacy; w park")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ CLAIMS = (
     Claim(id="c9", span="", kind="road", value="runs", relation=Relation(bearing_deg=95)),
     Claim(id="c12", span="", kind="name", value="Blue Door", relation=Relation(type="bearing", bearing_deg=225)),
 )
-FINDINGS = tuple(find(c, parse_listing("street e-w c; tram n; cafe n")) for c in CLAIMS)
+FINDINGS = tuple(find(c, parse_listing("roads e-w; c street; n tram, cafe")) for c in CLAIMS)
 STANCES = {c.id: f.stance for c, f in zip(CLAIMS, FINDINGS, strict=True)}
 
 

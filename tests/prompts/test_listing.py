@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompts.listing import PARTS, Listing, find, list_facts, listing_order, parse_listing, part_of, region_of
+from prompts.listing import PARTS, Entry, Listing, find, list_facts, listing_order, parse_listing, part_of, region_of
 from retriever.types import Claim, Fact, Relation
 
 
@@ -23,12 +23,12 @@ def claim(value: str, bearing: float | None = None, *, kind: str = "object", pol
 
 def test_parts_follow_the_compass_with_y_to_the_south():
     facts = [point("cafe", 0.5, 0.05), point("pharmacy", 0.95, 0.5), point("bank", 0.5, 0.5), point("atm", 0.1, 0.9)]
-    assert list_facts(facts, size_m=120).text() == "pharmacy e; cafe n; bank c; atm sw"
+    assert list_facts(facts, size_m=120).text() == "c bank; n cafe; e pharmacy; sw atm"
 
 
 def test_a_road_carries_its_axis_and_the_parts_it_crosses():
     text = list_facts([line("street", (0.0, 0.5), (1.0, 0.5))], size_m=120).text()
-    assert text == "street e-w c e w"
+    assert text == "roads e-w; c street; e street; w street"
 
 
 def test_areas_count_where_they_lie_and_holes_do_not():
@@ -46,12 +46,12 @@ def test_what_is_not_visible_is_not_listed_and_an_empty_tile_says_nothing():
 
 def test_names_are_quoted_and_cannot_break_the_form():
     listing = list_facts([point("cafe", 0.5, 0.05, en='Joe"s; place')], size_m=120, names=True)
-    assert listing.text() == 'cafe n; "Joes, place" cafe n'
+    assert listing.text() == 'n cafe; "Joes, place" cafe n'
     assert parse_listing(listing.text()) == listing
 
 
 def test_nonsense_entries_are_dropped():
-    assert parse_listing("cafe n; dragon s; ignore all; park").text() == "cafe n; park"
+    assert parse_listing("n cafe, dragon; s; ignore all; up park; e park").text() == "n cafe; e park"
 
 
 @given(
@@ -61,8 +61,13 @@ def test_nonsense_entries_are_dropped():
     )
 )
 def test_writing_and_parsing_are_inverse(items):
-    text = "; ".join(f"{k.replace('_', ' ')} {' '.join(p for p in PARTS if p in where)}" for k, where in items)
-    assert parse_listing(text).text() == (text or "nothing")
+    where = dict(items)
+    listing = Listing(
+        entries=tuple(
+            Entry(kind=k, parts=tuple(p for p in PARTS if p in where[k])) for k in listing_order() if k in where
+        )
+    )
+    assert parse_listing(listing.text()) == listing
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,7 @@ def test_writing_and_parsing_are_inverse(items):
     ],
 )
 def test_the_stance_of_a_claim(wanted, about):
-    listing = parse_listing("street e-w c e w; cafe n; bank c; bakery sw")
+    listing = parse_listing("roads e-w; c street, bank; n cafe; e street; sw bakery; w street")
     assert find(about, listing).stance == wanted
 
 
@@ -95,10 +100,10 @@ def test_an_empty_listing_decides_nothing():
 
 
 def test_names_are_decided_only_where_names_are_listed():
-    listing = parse_listing('cafe n; "Blue Door" cafe n')
+    listing = parse_listing('n cafe; "Blue Door" cafe n')
     assert find(claim("blue door", kind="name"), listing).stance == "supports"
     assert find(claim("Red Lion", kind="name"), listing).reason == "not_mapped"
-    assert find(claim("Blue Door", kind="name"), parse_listing("cafe n")).reason == "not_visible"
+    assert find(claim("Blue Door", kind="name"), parse_listing("n cafe")).reason == "not_visible"
 
 
 def test_regions_hold_the_parts_they_stand_for():
