@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prompts.claims_.groups import Group
+from prompts.claims_.groups import ROAD_FORMS, Group
 from prompts.claims_.marks import Mark, Place
 from prompts.claims_.text import Stretch, trimmed
 from retriever.types import Claim, Relation
 
 _TURN = {"front": 0.0, "right": 90.0, "behind": 180.0, "left": 270.0}
-_FORMS = {"straight", "curved", "dead_end", "one_way", "wide", "narrow", "runs"}
 
 
 def claims_of(
@@ -79,8 +78,8 @@ def _road(mark: Mark, value: str, relation: Relation) -> tuple[str, Relation]:
     if value == "runs":
         return "road", Relation(type="here", bearing_deg=mark.bearing)
     if relation.type == "bearing":
-        return ("road", Relation(type="near")) if value in _FORMS else ("object", relation)
-    if value in _FORMS and relation.type == "near" and relation.anchor is None:
+        return ("road", Relation(type="near")) if value in ROAD_FORMS else ("object", relation)
+    if value in ROAD_FORMS and relation.type == "near" and relation.anchor is None:
         return "road", Relation(type="here")
     return "road", relation
 

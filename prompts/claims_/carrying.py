@@ -9,6 +9,7 @@ from prompts.claims_.groups import Group, Sentence, put
 from prompts.claims_.marks import Mark, Place
 from prompts.claims_.text import Stretch
 
+_THIS = re.compile(r"这[条个]$|\bthis\s+(?:\w+\s+)?$", re.I)
 _THIS_IS = re.compile(
     r"^\s*(?:it'?s|it\s+is|this\s+is|it\s+was|this\s+was)\s+(?:a|an|the)\s+(?:\w+\s+){0,3}$|^\s*(?:这里?|那里?)?(?:好像|应该)?是(?:一)?[条个]\s*[大小老窄]?$",
     re.I,
@@ -56,6 +57,8 @@ class Carrying:
         if not self.groups or self.groups[0].place.settled or self.groups[0].by_self:
             return
         first = self.groups[0]
+        if any(m.role == "dir" and self._anchor(m) is first for m in self.marks):
+            return
         if self._on_it(first):
             put(first.place, Place(type="here"))
             return
@@ -74,6 +77,8 @@ class Carrying:
     def _on_it(self, first: Group) -> bool:
         """ "It's a hospital car park."; 步行街。"""
         lead, mark = self.text[self.clause.start : first.start], first.members[-1]
+        if mark.kind == "road" and _THIS.search(lead):
+            return True
         if len(self.groups) > 1 or mark.value not in _GROUNDS or any(m.role in ("dir", "neg") for m in self.marks):
             return False
         alone = self.text[self.clause.start : self.clause.end].strip() == self.text[first.start : first.end]

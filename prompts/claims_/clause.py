@@ -16,6 +16,10 @@ _PRE_EN = re.compile(
 )
 _STATIVE_ZH = re.compile(r"(?:在|位于|于|处)(?:我们?|我们的|我的)?的?$")
 _IT_IS = re.compile(r"\s*(?:but\s+|and\s+)?(?:it'?s|it\s+(?:is|was)|they'?re)\b|\s*(?:而)?是?在$", re.I)
+_SEES_ZH = re.compile(r"看|见|听|说")
+_ABOUT = re.compile(
+    r"^\s*(?:and\s+)?(?:about|roughly|approximately|around|maybe|some|perhaps|only|大约|大概|约)?\s*", re.I
+)
 _AND_ZH = re.compile(r"\s*(?:和|与|跟|及|同|、)\s*[一两]?[个家座条]?\s*$")
 _ELIDED_EN = re.compile(
     r"^[\s\w']{0,2}$|^\s*(?:just|right|directly|now|currently|somewhere|still|so|ok|hi|hello)?\s*$", re.I
@@ -100,7 +104,9 @@ class Clause(Carrying):
         subject = before[-1] if before else after[0] if after else self.sentence.last
         if mark.direct and mark.type == "along" and (subject is None or subject is anchor):
             put(anchor.place, Place(type="along"))
-        if subject is None or subject is anchor:
+        if subject is None or subject is anchor or not (subject.lies and anchor.lies):
+            return
+        if mark.type == "here" and subject.road:
             return
         if mark.direct and mark.type in ("front", "behind") and self._watched(mark):
             put(anchor.place, Place(type=mark.type))
@@ -137,16 +143,24 @@ class Clause(Carrying):
 
     def _by_witness(self, mark: Mark, before: list[Group], after: list[Group], start: int) -> bool:
         selves = [m for m in self.marks if m.role == "self" and m.end <= start]
-        if selves:
+        if selves and not _SEES_ZH.search(self.text[selves[-1].end : start]):
             free = [g for g in before if g.start >= selves[-1].end and not g.by_self]
             return not free
         if before or (len(after) > (mark.type == "between")):
             return False
-        lead = self.text[self.clause.start : start]
+        lead = self._without_distance(self.clause.start, start)
         elided = ELIDED_ZH.match(lead) if HAN.search(self.text[mark.start : mark.end]) else _ELIDED_EN.match(lead)
         if self.sentence.last is not None:
             return bool(elided) and self.sentence.last.by_self
         return bool(elided)
+
+    def _without_distance(self, start: int, end: int) -> str:
+        """ "about 100 yards north of the church" opens as "north of the church" does."""
+        lead = self.text[start:end]
+        for mark in self.marks:
+            if mark.role == "dist" and start <= mark.start and mark.end <= end:
+                lead = lead.replace(self.text[mark.start : mark.end], "")
+        return _ABOUT.sub("", lead)
 
     def _witness(self, mark: Mark, anchor: Group, after: list[Group]) -> None:
         anchor.by_self = True

@@ -126,9 +126,10 @@ _PATTERNS: list[tuple[str, Builder]] = [
         _nearby,
     ),
     (
-        rf"\b{_MY}\s+back\s+(?:is|was)\s+(?:turned\s+)?(?:to|against|towards)\b",
+        rf"\b{_MY}\s+back\s+(?:is|was)\s+(?:turned\s+)?(?:to|against|towards)\b|\bturn(?:ing)?\s+{_MY}\s+back\s+(?:to|on)\b",
         _dir("behind", anchored=True, direct=True),
     ),
+    (r"\b(?:on\s+|at\s+)?(?:the\s+)?corner\s+of\b", _dir("here", anchored=True, direct=True)),
     (r"\bacross\s+from\b", _dir("across", anchored=True)),
     (r"\bacross\s+(?:the|this|a)\b", _dir("across", anchored=True)),
     (r"\b(?:opposite|opp)\b", _dir("across", maybe=True)),
@@ -158,7 +159,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     ),
     (r"(?:^|(?<=[.;\n]))\s*(?P<side>left|right)\s*(?=[:\-–,])", _side),
     (
-        rf"\bin\s+front\s+of\s+{_ME}|\b(?:straight|dead|directly|right|just|up)?\s*(?:up\s+)?ahead\b(?:\s+of\s+{_ME})?|\b(?:just\s+|right\s+|directly\s+)?in\s+front\b(?!\s+of)|\bfacing\s+{_ME}|\bcoming\s+up\s+(?:to|on)\b",
+        rf"\bin\s+front\s+of\s+{_ME}|\b(?:straight|dead|directly|right|just|up)?\s*(?:up\s+)?ahead\b(?:\s+of\s+{_ME})?|\b(?:just\s+|right\s+|directly\s+)?in\s+front\b(?!\s+of)|\bfacing\s+{_ME}|\bbefore\s+(?:me|us)\b|\bstraight\s+on\b(?!\s+(?:the|a|my|to)\b)|\bcoming\s+up\s+(?:to|on)\b",
         _dir("front"),
     ),
     (r"\b(?:right\s+|just\s+|directly\s+)?in\s+front\s+of\b", _dir("here", anchored=True)),

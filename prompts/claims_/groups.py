@@ -14,6 +14,7 @@ _SAME_GAP = re.compile(
     r"\s*(?:is|was|called|named|,?\s*a|,\s*an|\s)\s*(?:the|a|an)?\s*(?:\w+\s+){0,2}[\"“「『]?$|[的“「『大小老高旧新]{0,3}$|(?:名?叫做?|名为|上?写着)[“「『]?$",
     re.I,
 )
+ROAD_FORMS = frozenset({"straight", "curved", "dead_end", "one_way", "wide", "narrow", "runs"})
 HAN = re.compile(r"[一-鿿]")
 
 
@@ -38,6 +39,15 @@ class Group:
         """What another claim calls it as an anchor: its kind, else its name."""
         best = next((m for m in self.members if m.kind in ("object", "road")), self.members[0])
         return best.value
+
+    @property
+    def lies(self) -> bool:
+        """Whether it is a thing in a place, and not a junction or the form of a road."""
+        return any(m.kind != "junction" and m.value not in ROAD_FORMS for m in self.members)
+
+    @property
+    def road(self) -> bool:
+        return all(m.kind == "road" for m in self.members)
 
     @property
     def describes(self) -> bool:

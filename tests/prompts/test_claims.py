@@ -72,6 +72,11 @@ PLACES = [
     ("背对教堂，左边是银行。", "church", "behind", None),
     ("我在藥房門口。", "pharmacy", "here", None),
     ("往北走两百米就是警察局。", "police", "bearing", 0.0),
+    ("The bakery isn't on the left, it's on the right.", "bakery", "right", None),
+    ("Looking north I see a marina.", "water", "bearing", 0.0),
+    ("I'm looking north, a marina on my left.", "water", "left", 270.0),
+    ("I'm about 100 yards north of the fire station.", "fire_station", "bearing", 180.0),
+    ("The church faces the river.", "river", "near", None),
     ("我 now 在一个 church 前面。", "church", "here", None),
 ]
 
@@ -270,7 +275,7 @@ def test_ids_turns_and_order() -> None:
     assert [(c.id, c.value, c.turn) for c in claims] == [("c7", "bank", 3), ("c8", "park", 3)]
 
 
-@pytest.mark.parametrize("text", ["", "   \n", "!!!", "hello how are you", "你好"])
+@pytest.mark.parametrize("text", ["", "   \n", "!!!", "hello how are you", "你好", "北--white" * 300, "-white" * 300])
 def test_nothing_said_gives_no_claims(text: str) -> None:
     assert extract_claims(text) == []
 

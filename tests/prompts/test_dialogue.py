@@ -84,6 +84,8 @@ INTENTS = [
     ("no, the pharmacy was on the right", "correct_clue"),
     ("不对，药店在右边", "correct_clue"),
     ("there was no church after all", "correct_clue"),
+    ("the pharmacy isn't on the left, it's on the right", "correct_clue"),
+    ("药店不在左边，在右边", "correct_clue"),
     ("asdf qwer", "unknown"),
     ("Yes", "unknown"),
     ("", "unknown"),
