@@ -182,6 +182,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--backend", default="auto", choices=("auto", "vllm", "transformers"))
     parser.add_argument("--generated", type=int, default=0, help="descriptions from facts per area")
     parser.add_argument("--areas", default="", help=f"for --generated, by commas, of {', '.join(FILES)}")
+    parser.add_argument("--limit", type=int, help="only so many queries, to try it out")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
@@ -210,6 +211,7 @@ def main() -> int:
     cases = list(hand_cases({a: galleries[a] for a in HAND}, Path(args.queries)))
     if args.generated:
         cases += generated_cases({a: galleries[a] for a in areas}, args.generated, args.seed)
+    cases = cases[: args.limit]
     opened = open_judge(backend=args.backend, say=lambda line: err.print(line, highlight=False))
     try:
         judge = Judge(opened.client)

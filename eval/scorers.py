@@ -52,9 +52,9 @@ class Bench:
 
 
 def score_random(bench: Bench) -> Scored:
-    """Uniform scores; enough draws for about 1,000 rankings, so that the row shows chance and not luck."""
+    """Uniform scores; enough draws for about 4,000 rankings, so that the row shows chance and not luck."""
     rng = np.random.default_rng(bench.seed)
-    draws = max(1, -(-1000 // len(bench.queries)))
+    draws = max(1, -(-4000 // len(bench.queries)))
     shape = (len(bench.queries), len(bench.gallery.ids))
     return Scored(
         method="random", saw="nothing", draws=tuple(rng.random(shape) for _ in range(draws)), note=f"{draws} draws"
