@@ -31,6 +31,7 @@ help:
 	@echo "make clean   remove caches and stop model servers that still run"
 
 setup: $(STAMP)
+	@:
 
 $(STAMP): $(LOCK) pyproject.toml
 	@if [ -z "$(LOCK)" ]; then echo "setup: no lock file for $(OS); there are lock files for Linux x86-64 and for macOS on Apple silicon" >&2; exit 1; fi

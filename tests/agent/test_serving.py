@@ -13,14 +13,16 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from agent import serving, serving_flags
+from agent import cli_serve, serving, serving_flags
 from agent.serving_bundle import JudgeBundle
 from agent.serving_golden import Golden, check_golden, load_golden, write_golden
 from agent.serving_open import REQUIRE_VLLM, open_judge
 from prompts.clients import ChatReply, ChatRequest, Message
 from prompts.clients.recorded import RecordedClient
-from retriever.errors import ModelError, ServerUnavailable
+from retriever.errors import ModelError, ServerUnavailable, SightlineError
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTIONS = tuple(
@@ -310,3 +312,40 @@ def test_two_commands_at_once_wait_for_each_other(tmp_path: Path) -> None:
 def test_the_key_is_readable_by_its_user_alone(tmp_path: Path) -> None:
     serving._write_private(tmp_path / "state.json", {"key": "k"})
     assert os.stat(tmp_path / "state.json").st_mode & 0o077 == 0
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    made = typer.Typer()
+    cli_serve.register(made)
+    return made
+
+
+def test_with_no_server_running_the_command_says_so(app: typer.Typer) -> None:
+    assert "stopped 0 model server(s)" in CliRunner().invoke(app, ["serve-model", "--stop"]).stderr
+    assert "no model server is running" in CliRunner().invoke(app, ["serve-model", "--status"]).stderr
+
+
+def test_an_unknown_backend_or_a_folder_without_a_model_is_refused(app: typer.Typer, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["serve-model", "--backend", "gpt"])
+    assert isinstance(result.exception, SightlineError)
+    assert "none of auto, vllm, transformers" in str(result.exception)
+    result = CliRunner().invoke(app, ["serve-model", "--base", str(tmp_path)])
+    assert isinstance(result.exception, ModelError)
+    assert "is no base model" in str(result.exception)
+
+
+def test_a_command_whose_server_ends_stops_with_the_reason(
+    app: typer.Typer, folder: Path, own_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "import sys; print('RuntimeError: no such adapter'); sys.exit(3)"
+    monkeypatch.setattr(serving_flags, "vllm_problem", lambda: None)
+    monkeypatch.setattr(serving, "vllm_problem", lambda: None)
+    monkeypatch.setattr(serving, "vllm_build", lambda: ("cpu", "0"))
+    monkeypatch.setattr(serving, "command", lambda *a, **k: [sys.executable, "-c", program])
+    result = CliRunner().invoke(app, ["serve-model", "--model", str(folder)])
+    assert isinstance(result.exception, ServerUnavailable)
+    assert "no such adapter" in str(result.exception)
