@@ -137,7 +137,7 @@ def opened(
     from agent.opening import open_context
 
     screen = Console(stderr=True)
-    with ExitStack() as outer, asyncio.Runner() as runner:
+    with _told_when_stopped(screen), ExitStack() as outer, asyncio.Runner() as runner:
         with screen.status("opening") as status:
             context = outer.enter_context(open_context(gallery, settings, say=status.update, images=images))
         stack = AsyncExitStack()
@@ -150,6 +150,16 @@ def opened(
             runner.run(stack.aclose())
             if context.close is not None:
                 runner.run(context.close())
+
+
+@contextmanager
+def _told_when_stopped(screen: Console) -> Iterator[None]:
+    """Ctrl-C ends a command with a word: what was answered before is kept, a model server that runs goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        screen.print("stopped; what was answered before is kept", style="yellow")
+        raise
 
 
 def keep_images(settings: Settings, specs: list[str]) -> list[tuple[str, str, Path]]:
