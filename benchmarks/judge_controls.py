@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,20 +77,30 @@ def hand_cases(galleries: dict[str, Gallery], path: Path) -> Iterator[Case]:
 
 
 def generated_cases(galleries: dict[str, Gallery], count: int, seed: int) -> Iterator[Case]:
-    """Descriptions written from facts, with their own claims, at points within half a stride of tile centres."""
+    """Descriptions written from facts at standing points of random tiles, with their own claims; half name nothing."""
     from finetune.data.descriptions import describe
+    from finetune.data.standpoints import standpoints
 
     for area, gallery in galleries.items():
-        rng = np.random.default_rng([seed, sum(map(ord, area))])
-        for i in range(count):
-            row = int(rng.integers(len(gallery)))
-            east, north = rng.uniform(-gallery.stride_m / 2, gallery.stride_m / 2, 2)
-            x, y = gallery.frame.xy(gallery.lat[row], gallery.lon[row])
-            lat, lon = map(float, gallery.frame.latlon(x + east, y + north))
-            said = describe(gallery, lat, lon, seed=seed * 100_003 + i, lang="en" if i % 2 else "zh")
-            if said is not None and said.claims:
+        rng = Random(f"{seed} {area}")
+        made = 0
+        for tile_id in rng.sample(gallery.ids, len(gallery.ids)):
+            tile = gallery.tile(tile_id)
+            points = standpoints(tile, size_m=gallery.size_m, rng=rng, n=1, cell_m=gallery.stride_m)
+            if made == count or not points:
+                continue
+            said = describe(
+                tile,
+                points[0],
+                size_m=gallery.size_m,
+                seed=rng.getrandbits(31),
+                lang="en" if made % 2 else "zh",
+                named=made % 4 < 2,
+            )
+            if said.claims:
+                made += 1
                 yield Case(
-                    id=f"{area}-g{i}", source=area, gallery=gallery, claims=said.claims, lat=said.lat, lon=said.lon
+                    id=f"{area}-g{made}", source=area, gallery=gallery, claims=said.claims, lat=said.lat, lon=said.lon
                 )
 
 
