@@ -10,7 +10,8 @@ import torch
 import yaml
 
 from finetune.encoder.bank import load_bank
-from finetune.encoder.trainer import Learner, Recipe, Trainer
+from finetune.encoder.learner import Learner
+from finetune.encoder.trainer import Recipe, Trainer
 from finetune.tokenizer import train_tokenizer
 from retriever.encoder import BoxResize, build_model
 from retriever.errors import ModelError, SourceError

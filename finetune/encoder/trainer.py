@@ -3,6 +3,7 @@
 ``see``: image tower alone, by dense labels (needs no text).
 ``words``: text tower against the label tower (no pixels, so it is quick).
 ``look``: image tower alone, by dense labels and by the label tower's vectors of the same tiles.
+``read``: text tower against the finished image tower, whose vectors are computed once and kept.
 ``join``: text and image towers against each other, dense labels beside.
 """
 
@@ -12,7 +13,8 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +24,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from finetune.encoder.bank import Bank, Rows, Sampler, places
-from finetune.encoder.labels import channels
+from finetune.encoder.learner import Learner
 from finetune.encoder.loss import contrastive_loss, dense_loss, excluded_pairs, token_loss
-from finetune.encoder.towers import DenseHead, LabelTower, patch_tokens
+from finetune.encoder.towers import patch_tokens
 from finetune.encoder.validate import embed_tiles, validate
 from retriever.encoder import BoxResize
 from retriever.models import write_atomic
@@ -34,7 +36,7 @@ MAX_SCALE = 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    name: Literal["see", "words", "look", "join"]
+    name: Literal["see", "words", "look", "read", "join"]
     steps: int
     batch: int
     lr: float
@@ -63,47 +65,6 @@ class Recipe:
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
         """Raises ``TypeError`` for a field that there is not."""
         return cls(**{**data, "stages": tuple(Stage(**stage) for stage in data["stages"])})
-
-
-@dataclass
-class Learner:
-    """Everything that learns, with its optimiser state: what a checkpoint holds."""
-
-    model: Any
-    labels: LabelTower
-    dense: DenseHead
-    label_scale: nn.Parameter = field(default_factory=lambda: nn.Parameter(torch.tensor(math.log(1 / 0.07))))
-
-    @classmethod
-    def new(cls, model: Any, *, cells: int, seed: int) -> Learner:
-        torch.manual_seed(seed)
-        width, dim = model.visual.transformer.width, model.visual.proj.shape[1]
-        count = len(channels())
-        labels = LabelTower(cells=cells, channels=count, width=width, dim=dim)
-        return cls(model, labels, DenseHead(width=width, channels=count))
-
-    def parameters(self, stage: str) -> list[nn.Parameter]:
-        """What one stage moves."""
-        image = [*self.model.visual.parameters(), *self.dense.parameters()]
-        text = [p for name, p in self.model.named_parameters() if not name.startswith("visual.")]
-        if stage == "words":
-            text = [p for p in text if p is not self.model.logit_scale]
-            return [*text, *self.labels.parameters(), self.label_scale]
-        return image if stage in ("see", "look") else [*image, *text]
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "labels": self.labels.state_dict(),
-            "dense": self.dense.state_dict(),
-            "label_scale": self.label_scale.detach(),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.labels.load_state_dict(state["labels"])
-        self.dense.load_state_dict(state["dense"])
-        self.label_scale.data.copy_(state["label_scale"])
 
 
 class Trainer:
@@ -171,9 +132,22 @@ class Trainer:
         if last or time.monotonic() - self._saved > self.recipe.checkpoint_s:
             self.save(optimiser)
 
+    @cached_property
+    def seen_tiles(self) -> NDArray[np.float32]:
+        """[N, D] vectors of all training tiles by the image tower as it is when first asked for."""
+        model = self.learner.model.eval()
+        with torch.inference_mode():
+            vectors = embed_tiles(model, self.bank, np.arange(len(self.bank)), self.preprocess)
+        model.train()
+        return vectors
+
     def losses(self, stage: Stage, tiles: Rows, texts: Rows) -> dict[str, torch.Tensor]:
         """The terms of one step, each already weighted."""
         with torch.autocast("cpu", dtype=torch.bfloat16):
+            if stage.name == "read":
+                text = self.bank.texts.encode(self.learner.model, texts)
+                image = torch.from_numpy(self.seen_tiles[tiles])
+                return {"read": self._contrast(stage, text, image, self.learner.model.logit_scale, tiles, texts)}
             if stage.name == "words":
                 label = self.learner.labels(self.bank.dense(tiles))
                 text = self.bank.texts.encode(self.learner.model, texts)

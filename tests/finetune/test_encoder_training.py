@@ -217,6 +217,7 @@ PLAN: dict[str, Any] = {
             {"name": "see", "steps": 2, "batch": 4, "lr": 1e-3, "warmup": 1},
             {"name": "words", "steps": 3, "batch": 6, "lr": 1e-3, "warmup": 1, "same_area": 0.5},
             {"name": "look", "steps": 2, "batch": 4, "lr": 1e-3, "warmup": 1},
+            {"name": "read", "steps": 2, "batch": 6, "lr": 1e-3, "warmup": 1},
             {"name": "join", "steps": 3, "batch": 4, "lr": 1e-3, "warmup": 1},
         ],
     },
@@ -330,10 +331,10 @@ def test_stages_move_only_their_own_towers(data: Path, tmp_path: Path) -> None:
     names = {id(p): n for n, p in trainer.learner.model.named_parameters()}
     moved = {
         s: {names[id(p)] for p in trainer.learner.parameters(s) if id(p) in names}
-        for s in ("see", "words", "look", "join")
+        for s in ("see", "words", "look", "read", "join")
     }
     assert all(n.startswith("visual.") for n in moved["see"] | moved["look"])
-    assert not any(n.startswith("visual.") for n in moved["words"])
+    assert not any(n.startswith("visual.") for n in moved["words"] | moved["read"])
     assert moved["join"] == set(names.values())
 
 
