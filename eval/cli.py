@@ -53,7 +53,7 @@ def retrieval(
     right = truth(places, asked, protocol)
     bench = Bench(gallery=places, queries=asked, seed=seed)
     scored = score(bench, [name.strip() for name in methods.split(",") if name.strip()])
-    scored += [read_rankings(path, places.ids, asked) for path in rankings or []]
+    scored += [read_rankings(path, places.ids, asked, sha256=places.sha256) for path in rankings or []]
     result = report(
         f"Retrieval in {places.id}",
         measure_all(scored, right),

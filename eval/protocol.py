@@ -92,7 +92,8 @@ class Truth:
 def read_queries(path: Path) -> list[LocatedQuery]:
     """The queries of a JSONL file; one ``EvaluationError`` naming the line for anything malformed or repeated."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a text may hold U+2028, which is no end of a line in JSONL.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(f"cannot read queries from {path}: {error}") from error
     found: list[LocatedQuery] = []

@@ -165,6 +165,21 @@ def test_rankings_that_do_not_belong_are_refused(tmp_path: Path, change: dict[st
         read_rankings(path, gallery.ids, ask(1, 4))
 
 
+def test_rankings_of_a_gallery_rebuilt_since_are_refused_and_the_judge_is_named(tmp_path: Path) -> None:
+    gallery, queries = places(4), ask(1, 4)
+    line = {
+        "query_id": "q0",
+        "method": "m",
+        "gallery": {"sha256": "old"},
+        "judge": {"model": "mini"},
+        "candidates": [candidate(gallery, 0, 1, None) | {"error": "no server"}],
+    }
+    path = rankings(tmp_path / "r.jsonl", line)
+    assert read_rankings(path, gallery.ids, queries, sha256="old").note == "mini, 1 of 1 queries not judged"
+    with pytest.raises(EvaluationError, match="other content"):
+        read_rankings(path, gallery.ids, queries, sha256="new")
+
+
 def test_a_half_written_ranking_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text('{"query_id": "q0", "candi')
