@@ -68,8 +68,8 @@ async def _golden(run: Run, folder: Path) -> None:
     from prompts.clients.local import LocalClient
 
     client = LocalClient(folder / "base", folder / "adapter")
-    own = run.own_listings(None, list(map(int, run.val)))
-    pairs = Pairs(run.store, run.witnesses(), {int(r): own[int(r)] for r in run.val})
+    own = run.own_listings(None, list(map(int, run.watched)))
+    pairs = Pairs(run.store, run.witnesses(), {int(r): own[int(r)] for r in run.watched})
     rng = random.Random(5)
     requests: list[ChatRequest] = []
     while len(requests) < GOLDEN_PAIRS:

@@ -26,8 +26,10 @@ from prompts.render import claims_block, load_template
 from prompts.schema import write_reply
 from prompts.wording import explain
 
-LOOK_TOKENS = 120
+LOOK_TOKENS = 160
 """Longest listing the judge writes, in tokens."""
+WATCHED = 300
+"""Validation tiles that the adapter is watched on: each costs a listing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ class Run:
         n = int(len(order) * recipe.reserve)
         self.kept, self.rows = np.sort(order[:n]), np.sort(order[n:])
         self.val = self.store.rows("validation")
+        self.watched = self.val[:: max(1, len(self.val) // WATCHED)]
         self.template = load_template()
         self.tokenizer = self._tokenizer()
         torch.manual_seed(recipe.seed)
@@ -197,7 +200,7 @@ class Run:
         """The LoRA stage, on tiles the base model never saw."""
         from peft import LoraConfig, get_peft_model
 
-        own = self.own_listings(model, [*map(int, self.kept), *map(int, self.val)])
+        own = self.own_listings(model, [*map(int, self.kept), *map(int, self.watched)])
         lora = LoraConfig(
             r=self.recipe.lora["r"],
             lora_alpha=self.recipe.lora["alpha"],
@@ -208,7 +211,7 @@ class Run:
         tuned = get_peft_model(model, lora)
         head.requires_grad_(False)
         encoder = Encoder(self.tokenizer, self.template)
-        kept, val = self._pairs(own, self.kept), self._pairs(own, self.val)
+        kept, val = self._pairs(own, self.kept), self._pairs(own, self.watched)
         trainer = self.trainer(tuned, head)
         draw = verdict_draw(encoder, kept)
         trainer.fit(self.recipe.stage("lora"), draw, self.kept, self._verdicts(trainer, encoder, val))

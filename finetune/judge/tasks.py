@@ -38,12 +38,15 @@ def look_draw(encoder: Encoder, store: TileStore, rows: np.ndarray) -> Draw:
     """Pictures with nothing but their true listing, among text-only claims and explanations.
 
     The listing is what a picture teaches, and it is short; claims are taught as well from text, at half the cost.
+    Some pictures come with claims all the same: without them the claims go unread once a picture stands before them.
     """
     lookup = text_draw(encoder, store, rows, explained=0.35)
+    both = joint_draw(encoder, store, rows)
 
     def draw(rng: random.Random) -> Encoded:
-        if rng.random() < 0.4:
-            return lookup(rng)
+        roll = rng.random()
+        if roll < 0.5:
+            return lookup(rng) if roll < 0.3 else both(rng)
         if rng.random() < 0.02:
             return encoder.encode(Sample(listing="nothing", learn_listing=True, image=rng.choice(list(BLANKS))))
         row = int(rows[rng.randrange(len(rows))])
