@@ -36,7 +36,7 @@ def serve_model(
     """Serve the judge with vLLM on loopback, for this user's next commands and any OpenAI-style client."""
     console = Console(stderr=True, highlight=False)
     if stop:
-        from agent.serving import stop_kept
+        from agent.serving_state import stop_kept
 
         console.print(f"stopped {stop_kept()} model server(s)")
     elif status:
@@ -60,7 +60,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="The findings as
 
 
 def _status(console: Console) -> None:
-    from agent.serving import kept_servers
+    from agent.serving_state import kept_servers
 
     servers = kept_servers()
     for state in servers:

@@ -184,7 +184,7 @@ def _folder(folder: Path) -> str:
 
 
 def _servers() -> list[Finding]:
-    from agent.serving import kept_servers
+    from agent.serving_state import kept_servers
 
     urls = [f"{state.judge_model} at {state.url}/v1" for state in kept_servers()]
     return [

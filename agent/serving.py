@@ -1,70 +1,34 @@
 """The judge's server: started on loopback, found again by the next command, stopped whole.
 
-A server that is kept writes a state file (address, key, model) that only its user can read. A later command asks that
-address whether it still serves the same model, by content hash, and uses it. Each server runs under
-:mod:`agent.serving_watch`, which ends it when it is no longer wanted.
+Each server runs under :mod:`agent.serving_watch`, which ends it when it is no longer wanted; one that is kept is found
+again through :mod:`agent.serving_state`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx
-
 from agent.serving_bundle import JudgeBundle
 from agent.serving_flags import command, environment, vllm_build, vllm_problem
+from agent.serving_state import ServerState, find_server, state_path, stop_group, write_private
 from agent.settings import Settings
-from prompts.clients.http import OpenAIClient
 from retriever.errors import ServerUnavailable
 
 START_S = 480.0
 IDLE_S = 1800.0
 LOOPBACK = "127.0.0.1"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerState:
-    """What the next command needs to find a running server."""
-
-    pid: int
-    """Of the watch, which is also the process group."""
-    url: str
-    """Without ``/v1``."""
-    key: str
-    base_model: str
-    judge_model: str
-    log: str
-
-    def client(self, *, base: bool = False, concurrency: int = 16) -> OpenAIClient:
-        """A client for the judge, or for the base model without its adapter."""
-        model = self.base_model if base else self.judge_model
-        return OpenAIClient(f"{self.url}/v1", model, self.key, concurrency=concurrency, dialect="vllm")
-
-    def answers(self) -> bool:
-        """Whether this very server is up and offers these very models."""
-        try:
-            reply = httpx.get(
-                f"{self.url}/v1/models", headers={"Authorization": f"Bearer {self.key}"}, timeout=3, trust_env=False
-            )
-            names = {entry["id"] for entry in reply.json()["data"]} if reply.status_code == 200 else set()
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return False
-        return {self.base_model, self.judge_model} <= names
 
 
 class ModelServer:
@@ -121,7 +85,7 @@ class ModelServer:
                 return found
             self._state = self._launch()
             if self._keep:
-                _write_private(state_path(self.bundle), asdict(self._state))
+                write_private(state_path(self.bundle), asdict(self._state))
         return self._state
 
     def check(self) -> None:
@@ -190,87 +154,11 @@ class ModelServer:
         self._say(f"the model server is ready after {time.monotonic() - began:.0f} s")
 
 
-def state_path(bundle: JudgeBundle) -> Path:
-    """Where the state of a kept server for this bundle lies."""
-    return Settings().folder("servers") / f"{bundle.base_model}+{bundle.judge_model}.json"
-
-
-def find_server(bundle: JudgeBundle) -> ServerState | None:
-    """The kept server of this bundle, if it answers."""
-    state = _read_state(state_path(bundle))
-    return state if state is not None and state.answers() else None
-
-
-def kept_servers() -> list[ServerState]:
-    """Every kept server that answers; state files of those that are gone are removed."""
-    found = []
-    for path in sorted(Settings().folder("servers").glob("*.json")):
-        state = _read_state(path)
-        if state is not None and state.answers():
-            found.append(state)
-        else:
-            path.unlink(missing_ok=True)
-    return found
-
-
-def stop_kept() -> int:
-    """Stop every kept server. Returns how many there were."""
-    servers = kept_servers()
-    for state in servers:
-        stop_group(state.pid, None)
-    kept_servers()
-    return len(servers)
-
-
-def stop_group(pid: int, process: subprocess.Popen[bytes] | None, *, patience_s: float = 20.0) -> None:
-    """End a watch and its process group: politely, then not."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(pid, number)
-        except (ProcessLookupError, PermissionError):
-            break
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline and _group_lives(pid, process):
-            time.sleep(0.1)
-    if process is not None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(1)
-
-
-def _group_lives(pid: int, process: subprocess.Popen[bytes] | None) -> bool:
-    # A child of ours stays in the group as a zombie until it is waited for.
-    if process is not None:
-        process.poll()
-    else:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-    try:
-        os.killpg(pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
 def free_port() -> int:
     """A loopback port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
-
-
-def _read_state(path: Path) -> ServerState | None:
-    try:
-        return ServerState(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _write_private(path: Path, data: dict[str, object]) -> None:
-    """The key in it is for this user alone, from the first byte on."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump(data, out, indent=2)
-    os.replace(part, path)
 
 
 @contextlib.contextmanager

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.serving import ModelServer, Say, ServerState
+from agent.serving import ModelServer, Say
 from agent.serving_bundle import JudgeBundle
 from agent.serving_flags import vllm_build, vllm_problem
 from agent.serving_golden import Golden, GoldenReport, check_golden, load_golden
+from agent.serving_state import ServerState
 from prompts.clients.base import ChatClient
 from retriever.errors import ServerUnavailable
 

@@ -16,7 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agent import cli_serve, serving, serving_flags
+from agent import cli_serve, serving, serving_flags, serving_state
 from agent.serving_bundle import JudgeBundle
 from agent.serving_golden import Golden, check_golden, load_golden, write_golden
 from agent.serving_open import REQUIRE_VLLM, open_judge
@@ -193,13 +193,13 @@ def test_a_server_that_ends_while_starting_says_why_and_leaves_nothing(
 
 def test_a_state_file_of_a_server_that_is_gone_is_not_believed(folder: Path) -> None:
     bundle = JudgeBundle.find(folder)
-    path = serving.state_path(bundle)
+    path = serving_state.state_path(bundle)
     path.write_text("{nonsense")
-    assert serving.find_server(bundle) is None
+    assert serving_state.find_server(bundle) is None
     gone = {"pid": 1, "url": "http://127.0.0.1:9", "key": "k", "base_model": "b", "judge_model": "j", "log": ""}
     path.write_text(json.dumps(gone))
-    assert serving.find_server(bundle) is None
-    assert serving.kept_servers() == []
+    assert serving_state.find_server(bundle) is None
+    assert serving_state.kept_servers() == []
     assert not path.exists()
 
 
@@ -247,7 +247,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="co
 def test_stopping_ends_the_server_and_everything_it_started() -> None:
     process = watch()
     assert until(lambda: len(members(process.pid)) == 3)
-    serving.stop_group(process.pid, process)
+    serving_state.stop_group(process.pid, process)
     assert members(process.pid) == []
     assert process.poll() is not None
 
@@ -256,9 +256,37 @@ def test_stopping_ends_the_server_and_everything_it_started() -> None:
 def test_stopping_a_server_that_another_part_of_this_process_started_is_no_wait_for_a_corpse() -> None:
     process = watch()
     assert until(lambda: len(members(process.pid)) == 3)
-    serving.stop_group(process.pid, None, patience_s=300.0)
+    serving_state.stop_group(process.pid, None, patience_s=300.0)
     assert members(process.pid) == []
-    assert not serving._group_lives(process.pid, None)
+    assert not serving_state._group_lives(process.pid, None)
+
+
+@needs_proc
+@pytest.mark.slow
+def test_a_kept_server_is_stopped_by_name_and_a_stranger_with_its_number_is_not(folder: Path) -> None:
+    process = watch()
+    path = serving_state.state_path(JudgeBundle.find(folder))
+    state = {"url": "http://127.0.0.1:9", "key": "k", "base_model": "b", "judge_model": "j", "log": ""}
+    path.write_text(json.dumps({"pid": os.getpid(), **state}))
+    assert serving_state.stop_kept() == 0
+    path.write_text(json.dumps({"pid": process.pid, **state}))
+    assert until(lambda: len(members(process.pid)) == 3)
+    assert serving_state.stop_kept() == 1
+    assert members(process.pid) == []
+    assert not path.exists()
+
+
+@pytest.mark.slow
+def test_a_server_that_crashes_is_started_again_but_not_for_ever(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    child = f"open({str(starts)!r}, 'a').write('x'); raise SystemExit(7)"
+    program = (
+        "import sys; from agent import serving_watch as w; w.HEALTHY_S = 0.0; "
+        f"sys.exit(w.Watch([sys.executable, '-c', {child!r}], url='http://127.0.0.1:9', idle=0, parent=0).run())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, starts.read_text()) == (1, "xxxx")
+    assert "starting it again" in done.stdout
 
 
 @needs_proc
@@ -269,7 +297,7 @@ def test_a_server_that_ignores_polite_signals_is_killed() -> None:
     process = watch(program=deaf)
     assert until(lambda: len(members(process.pid)) == 2)
     time.sleep(0.5)
-    serving.stop_group(process.pid, process, patience_s=1.0)
+    serving_state.stop_group(process.pid, process, patience_s=1.0)
     assert members(process.pid) == []
 
 
@@ -310,7 +338,7 @@ def test_two_commands_at_once_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def test_the_key_is_readable_by_its_user_alone(tmp_path: Path) -> None:
-    serving._write_private(tmp_path / "state.json", {"key": "k"})
+    serving_state.write_private(tmp_path / "state.json", {"key": "k"})
     assert os.stat(tmp_path / "state.json").st_mode & 0o077 == 0
 
 

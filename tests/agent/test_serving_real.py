@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from tiny_qwen3vl import make_tiny_qwen3vl
 
-from agent import serving
+from agent import serving, serving_state
 from agent.serving_bundle import JudgeBundle
 from agent.serving_flags import vllm_problem
 from agent.serving_golden import check_golden, load_golden, probabilities, write_golden
@@ -88,7 +88,7 @@ def served(bundle: JudgeBundle, own_files: Path) -> Iterator[OpenJudge]:
     try:
         yield open_judge(bundle, backend="vllm", keep=True)
     finally:
-        serving.stop_kept()
+        serving_state.stop_kept()
 
 
 # --- in this process ----------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ async def test_server_and_process_give_the_same_numbers_with_and_without_the_ada
     assert (served.backend, served.note) == ("vllm", "")
     assert served.golden is not None
     assert served.golden.mean_abs_diff < 1e-3
-    state = serving.find_server(bundle)
+    state = serving_state.find_server(bundle)
     assert state is not None
     assert await probabilities(served.client, QUESTIONS) == pytest.approx(
         await probabilities(local, QUESTIONS), abs=1e-3
@@ -196,7 +196,7 @@ async def test_a_request_longer_than_the_window_is_an_error_never_cut(served: Op
 
 @pytest.mark.vllm
 def test_the_server_wants_its_key_and_fetches_nothing(served: OpenJudge, bundle: JudgeBundle) -> None:
-    state = serving.find_server(bundle)
+    state = serving_state.find_server(bundle)
     assert state is not None
     assert state.url.startswith("http://127.0.0.1:")
     picture_part = {"type": "image_url", "image_url": {"url": f"{state.url}/health"}}
@@ -211,7 +211,7 @@ def test_the_server_wants_its_key_and_fetches_nothing(served: OpenJudge, bundle:
 
 @pytest.mark.vllm
 def test_a_kept_server_is_found_again(served: OpenJudge, bundle: JudgeBundle) -> None:
-    before = serving.find_server(bundle)
+    before = serving_state.find_server(bundle)
     server = serving.ModelServer(bundle, keep=True)
     assert server.start() == before
     assert server.reused
