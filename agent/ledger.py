@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from retriever.types import Claim, Evidence
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 HEDGED = 0.5
 """Weight of a claim that the witness was not sure of."""
+
+KEPT_TILES = 2000
+_indexes: WeakKeyDictionary[Gallery, dict[str, Any]] = WeakKeyDictionary()
 
 SIGN = {"supports": 1.0, "contradicts": -1.0, "unknown": 0.0}
 
@@ -23,12 +27,23 @@ def active(claims: Iterable[Claim]) -> list[Claim]:
 
 def map_evidence(gallery: Gallery, tile_id: str, claims: Sequence[Claim]) -> tuple[Evidence, ...] | None:
     """Every standing claim checked against the tile's map facts; None where the gallery knows no facts."""
-    from retriever.oracle import FactIndex, check_all
+    from retriever.oracle import check_all
 
-    facts = gallery.facts(tile_id)
-    if facts is None:
-        return None
-    return tuple(check_all(active(claims), FactIndex(facts, size_m=gallery.size_m)))
+    index = _index(gallery, tile_id)
+    return None if index is None else tuple(check_all(active(claims), index))
+
+
+def _index(gallery: Gallery, tile_id: str) -> Any:
+    """The tile's facts, indexed. Turns and queries come back to the same tiles, so the last ones are kept."""
+    from retriever.oracle import FactIndex
+
+    kept: dict[str, Any] = _indexes.setdefault(gallery, {})
+    if tile_id not in kept:
+        facts = gallery.facts(tile_id)
+        if len(kept) >= KEPT_TILES:
+            kept.pop(next(iter(kept)))
+        kept[tile_id] = None if facts is None else FactIndex(facts, size_m=gallery.size_m)
+    return kept[tile_id]
 
 
 def decisive(evidence: Iterable[Evidence]) -> dict[str, Evidence]:

@@ -60,6 +60,9 @@ async def retrieve(state: State, runtime: Runtime[Context]) -> State:
         k=context.shortlist,
         within=area_of(state, context),
         images=context.images,
+        # Methods of other packages need not know of the map; theirs is the retriever's shortlist.
+        pool=getattr(context.reranker, "pool", 0),
+        weights=context.kit.confidence.weights,
     )
     return {"candidates": [c.to_json() for c in found.candidates], "prior": found.prior.to_json()}
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.ledger import active
+from agent.ledger import active, map_evidence, net_support
 from retriever.errors import SightlineError
 from retriever.fusion import best, standardise
-from retriever.posterior import Prior
+from retriever.posterior import Features, Prior, Weights, utility
 from retriever.types import Candidate, Claim, Query
 
 if TYPE_CHECKING:
@@ -36,10 +36,13 @@ def shortlist(
     k: int,
     within: Area | None = None,
     images: Mapping[str, Path] | None = None,
+    pool: int = 0,
+    weights: Weights | None = None,
 ) -> Shortlist:
     """The best ``k`` tiles inside ``within``; ``images`` holds the files of the query's images by sha256.
 
-    Raises ``SightlineError`` when no tile lies inside.
+    With a ``pool``, the best ``pool`` retrieved tiles are ordered by retrieval score and map facts together, weighed by
+    ``weights``, before the best ``k`` are taken. Raises ``SightlineError`` when no tile lies inside.
     """
     scores = np.asarray(retriever.scores(query, active(claims)), dtype=np.float32)
     for _, sha in query.images:
@@ -50,12 +53,22 @@ def shortlist(
     if not allowed.any():
         raise SightlineError("no tile of the gallery lies within the given area; widen it or leave the limit out")
     prior = Prior.of(scores[allowed])
-    rows = best(scores, gallery.ids, k, allowed)
-    candidates = (
-        Candidate(tile_id=gallery.ids[row], score=round(prior.z(float(scores[row])), 6), rank=rank)
-        for rank, row in enumerate(rows, 1)
-    )
+    rows = best(scores, gallery.ids, max(k, pool), allowed)
+    z = {gallery.ids[row]: round(prior.z(float(scores[row])), 6) for row in rows}
+    order = _with_map(gallery, claims, z, weights or Weights()) if pool else list(z)
+    candidates = (Candidate(tile_id=tile, score=z[tile], rank=rank) for rank, tile in enumerate(order[:k], 1))
     return Shortlist(candidates=tuple(candidates), prior=prior)
+
+
+def _with_map(gallery: Gallery, claims: Sequence[Claim], z: Mapping[str, float], weights: Weights) -> list[str]:
+    """Tile ids by retrieval score and map facts; ties keep the retriever's order."""
+
+    def worth(tile: str) -> float:
+        ledger, names = net_support(claims, map_evidence(gallery, tile, claims) or ())
+        return utility(weights, Features(retrieval=z[tile], ledger=ledger, names=names))
+
+    found = {tile: worth(tile) for tile in z}
+    return sorted(z, key=lambda tile: -found[tile])
 
 
 def _by_image(retriever: Any, path: Path) -> Any:

@@ -100,7 +100,7 @@ def test_a_hung_up_judge_never_becomes_a_score(app: typer.Typer) -> None:
     [
         (["locate", "--gallery", "g"], "either a description"),
         (["locate", TEXT, "--gallery", "g", "--batch", "q.jsonl"], "either a description"),
-        (["locate", TEXT, "--gallery", "g", "--reranker", "magic"], "known are identity"),
+        (["locate", TEXT, "--gallery", "g", "--reranker", "magic"], "known are"),
         (["locate", TEXT, "--gallery", "g", "--lang", "fr"], "setting lang"),
         (["locate", TEXT, "--gallery", "g", "--within", "somewhere"], "no area"),
         (["locate", TEXT, "--gallery", "g", "--image", "map=/nowhere.png"], "cannot be read"),

@@ -15,7 +15,10 @@ from agent.context import Context
 from agent.desk import Desk, open_desk
 from agent.graph import STEPS, build
 from agent.rerankers import Kit, create
+from agent.shortlist import shortlist
 from retriever.errors import SightlineError
+from retriever.posterior import Weights
+from retriever.types import Query
 
 TEXT = "There is a pharmacy and next to it a cafe."
 
@@ -105,6 +108,17 @@ async def test_leaving_out_a_claim_that_held_lowers_the_confidence(gallery: Fake
     one = await locate(desk_context(gallery, FakeJudge()), "There is a pharmacy.")
     confidence = {c["tile_id"]: c["confidence"] for c in one["candidates"]}
     assert both["candidates"][0]["confidence"] > confidence["t-a"] + 0.01
+
+
+@pytest.mark.parametrize(("pool", "first"), [(0, "t-a"), (5, "t-e")])
+def test_the_map_is_asked_before_the_shortlist_is_cut(gallery: FakeGallery, pool: int, first: str) -> None:
+    """A tile that retrieval puts low, but that alone holds what was said, comes into the shortlist."""
+    gallery.places = {**gallery.places, "t-e": ["church", "fountain"]}
+    said = [claim(1, "fountain")]
+    query = Query(id="q", text="There is a fountain.")
+    heavy = Weights(ledger=3.0)
+    found = shortlist(FakeRetriever(gallery), gallery, query, said, k=1, pool=pool, weights=heavy)  # type: ignore[arg-type]
+    assert [(c.tile_id, c.rank) for c in found.candidates] == [(first, 1)]
 
 
 async def test_an_area_limit_filters_before_ranking(gallery: FakeGallery) -> None:
