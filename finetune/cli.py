@@ -17,7 +17,6 @@ def register(app: typer.Typer) -> None:
 
         register_judge(train)
 
-
     if importlib.util.find_spec("finetune.cli_calibrate"):
         from finetune.cli_calibrate import register as register_calibrate
 
