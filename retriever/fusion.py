@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-NAME_WEIGHT = 4.0
+NAME_WEIGHT = 6.0
 """Standard deviations of the dense score that one matched name is worth. Set on the validation areas."""
 
 RRF_K = 60.0

@@ -73,13 +73,12 @@ def encoder(
 
 
 def export_encoder(
-    data: DataFolder,
     out: RunFolder,
     recipe: RecipeFile = MINI,
     to: Annotated[Path, typer.Option(help="The bundle's folder.")] = BUNDLE,
 ) -> None:
     """Write the best checkpoint of a run as a bundle."""
-    from finetune.encoder.train import export, prepare, read_recipe
+    from finetune.encoder.train import export, read_recipe
 
-    metrics = export(prepare(read_recipe(recipe), data, out), read_recipe(recipe), recipe.name, to)
+    metrics = export(read_recipe(recipe), out, recipe.name, to)
     typer.echo(f"{to}: " + ", ".join(f"{k} {v:.3f}" for k, v in metrics["mean"].items()))

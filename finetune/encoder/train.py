@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from retriever.errors import ModelError, SourceError
 from retriever.kinds import kinds
 from retriever.models import read_json, save_bundle, write_atomic
 from retriever.tokenizer import END, PAD, START, OwnTokenizer
+
+RUN = "run.json"
 
 
 def set_threads(threads: int) -> None:
@@ -45,7 +48,9 @@ def prepare(plan: Mapping[str, Any], data: Path, out: Path) -> Trainer:
     bank, held = (load_bank(data, split, tokenizer, cells=cells) for split in ("train", "validation"))
     torch.manual_seed(recipe.seed)
     learner = Learner.new(build_model(config), cells=cells, seed=recipe.seed)
-    return Trainer(learner, bank, held, BoxResize(**config["preprocess"]), recipe, out)
+    trainer = Trainer(learner, bank, held, BoxResize(**config["preprocess"]), recipe, out)
+    note(trainer)
+    return trainer
 
 
 def load_tokenizer(plan: Mapping[str, Any], data: Path, out: Path) -> Any:
@@ -71,32 +76,40 @@ def corpus(data: Path) -> Iterable[str]:
         yield from (*kind.en, *kind.zh) * 20
 
 
-def export(trainer: Trainer, plan: Mapping[str, Any], recipe: str, to: Path) -> dict[str, Any]:
-    """Write a run's best checkpoint as a bundle; returns its metrics. Raises ``ModelError`` where there is none."""
-    best = trainer.out / "best.pt"
-    if not best.exists():
-        raise ModelError(f"{trainer.out} holds no best.pt: the run has not come to a validation yet")
-    state = torch.load(best, weights_only=True)
-    trainer.learner.model.load_state_dict(state["model"])
-    bank, metrics = trainer.bank, state["metrics"]
-    provenance = {
-        "name": to.name,
-        "command": f"sightline train encoder --data DATA --out RUN --recipe finetune/encoder/recipes/{recipe}",
+def note(trainer: Trainer) -> None:
+    """Write what the run learns from to ``run.json``, so that an export need not read the data again."""
+    bank = trainer.bank
+    learned = {
         "seed": trainer.recipe.seed,
         "data_sha256": bank.sha256,
         "areas": sorted(set(bank.tiles.table["area"].iloc[bank.rows])),
-        "validation_areas": sorted(metrics["areas"]),
         "attribution": "© OpenStreetMap contributors (ODbL)",
         "train_tiles": len(bank),
         "train_texts": len(bank.texts.ids),
+    }
+    write_atomic(trainer.out / RUN, json.dumps(learned, indent=2, ensure_ascii=False).encode())
+
+
+def export(plan: Mapping[str, Any], run: Path, recipe: str, to: Path) -> dict[str, Any]:
+    """Write a run's best checkpoint as a bundle; returns its metrics. Raises ``ModelError`` where there is none."""
+    best = run / "best.pt"
+    if not best.exists():
+        raise ModelError(f"{run} holds no best.pt: the run has not come to a validation yet")
+    state = torch.load(best, weights_only=True)
+    model = build_model(plan["config"])
+    model.load_state_dict(state["model"])
+    metrics: dict[str, Any] = state["metrics"]
+    provenance = {
+        "name": to.name,
+        "command": f"sightline train encoder --data DATA --out RUN --recipe finetune/encoder/recipes/{recipe}",
+        **read_json(run, RUN),
+        "validation_areas": sorted(metrics["areas"]),
         "at": state["at"],
         "metrics": metrics,
         "recipe": plan["train"],
     }
-    tokenizer = (trainer.out / "tokenizer.json").read_text(encoding="utf-8")
-    save_bundle(to, trainer.learner.model, plan["config"], tokenizer, provenance)
-    found: dict[str, Any] = metrics
-    return found
+    save_bundle(to, model, plan["config"], (run / "tokenizer.json").read_text(encoding="utf-8"), provenance)
+    return metrics
 
 
 if __name__ == "__main__":

@@ -317,7 +317,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened_and_its_best_becomes_a_
     assert [(x["stage"], x["step"]) for x in whole] == [(x["stage"], x["step"]) for x in parts]
     np.testing.assert_allclose([x["loss"] for x in whole], [x["loss"] for x in parts], rtol=1e-4)
 
-    metrics = export(prepare(PLAN, data, tmp_path / "whole"), PLAN, "tiny.yaml", tmp_path / "bundle")
+    metrics = export(PLAN, tmp_path / "whole", "tiny.yaml", tmp_path / "bundle")
     encoder = Encoder.load(tmp_path / "bundle")
     assert encoder.provenance["seed"] == 3
     assert encoder.provenance["areas"] == ["town-1000"]
@@ -338,10 +338,9 @@ def test_stages_move_only_their_own_towers(data: Path, tmp_path: Path) -> None:
     assert moved["join"] == set(names.values())
 
 
-@pytest.mark.slow
-def test_a_run_without_validation_has_nothing_to_export(data: Path, tmp_path: Path) -> None:
+def test_a_run_without_validation_has_nothing_to_export(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no best\.pt"):
-        export(prepare(PLAN, data, tmp_path), PLAN, "tiny.yaml", tmp_path / "bundle")
+        export(PLAN, tmp_path, "tiny.yaml", tmp_path / "bundle")
 
 
 def test_a_recipe_with_a_field_that_there_is_not_is_refused() -> None:
