@@ -178,10 +178,18 @@ def save_picture(gallery: Gallery, candidate: Json, claims: Sequence[Json], fold
     boxes: list[tuple[Box, str, Stance]] = []
     for item in decisive(Evidence.from_json(e) for e in candidate["evidence"]).values():
         if item.region is not None and item.stance != "unknown" and item.claim_id in said:
-            boxes.append((item.region, claim_en(said[item.claim_id]), item.stance))
+            boxes.append((item.region, f"{item.claim_id} {_short(said[item.claim_id])}", item.stance))
     path = folder / f"{candidate['tile_id']}.png"
     try:
-        draw_evidence(gallery.image(candidate["tile_id"]), boxes).save(path)
+        tile = gallery.image(candidate["tile_id"])
+        # Twice the size, so that a dozen labels leave something of the tile to be seen.
+        draw_evidence(tile.resize((2 * tile.width, 2 * tile.height)), boxes).save(path)
     except OSError as error:
         raise SightlineError(f"the picture {path} cannot be written ({error.strerror or error})") from None
     return path
+
+
+def _short(claim: Claim) -> str:
+    """A few words for a label; the ledger on the screen has the rest under the same number."""
+    words = claim.value.replace("_", " ").replace(":", " ")
+    return f"no {words}" if not claim.polarity else words

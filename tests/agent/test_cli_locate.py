@@ -71,7 +71,7 @@ def test_the_screen_shows_description_ledger_candidates_reasons_and_a_picture(ap
         assert words in done.stdout
     pictures = list((tmp_path / "data" / "pictures").rglob("*.png"))
     assert len(pictures) == 1
-    assert Image.open(pictures[0]).size == (32, 32)
+    assert Image.open(pictures[0]).size == (64, 64)
 
 
 @pytest.mark.parametrize(("lang", "there", "gone"), [("en", "Seen on t-a.", "见于"), ("zh", "见于 t-a。", "Seen on")])
