@@ -120,6 +120,8 @@ def _colours_building(part: str, at: int, word: str) -> bool:
     end = at + len(word)
     if word.isascii():
         edges = not part[at - 1 : at].isalpha() and not part[end : end + 1].isalpha()
+        if word == "cream" and re.search(r"\bice[\s-]+$", part[:at], re.I):
+            return False
         return edges and bool(_NEXT_EN.match(part[end : end + 60]) or _BEFORE_EN.search(part[max(0, at - 50) : at]))
     if len(word) == 1 and part[end : end + 1] == "色":
         return False
