@@ -1,8 +1,8 @@
-"""First honest numbers: hand-written descriptions of real places in London and Singapore, full gallery.
+"""First honest numbers: hand-written descriptions of real places in test areas, full gallery.
 
     SIGHTLINE_DATA=... python benchmarks/first_numbers.py [--backend vllm|transformers|none] [--out runs/first_numbers]
 
-Builds and indexes both galleries, or reuses them, scores every retrieval row over all tiles, lets ``sightline locate
+Builds and indexes the galleries, or reuses them, scores every retrieval row over all tiles, lets ``sightline locate
 --batch`` rerank the shortlist, and prints one Markdown table per area, one for both together, and its splits. The
 queries were written by someone who saw the map and its facts, never the training descriptions; nothing is tuned here.
 Map data: (c) OpenStreetMap contributors, ODbL.
@@ -33,7 +33,7 @@ from retriever.gallery import Gallery
 
 HERE = Path(__file__).resolve().parent
 QUERIES = HERE / "queries" / "first_numbers.jsonl"
-AREAS = {"london": "london.osm.pbf", "singapore": "bayfront_singapore.osm.pbf"}
+AREAS = {"london": "london.osm.pbf", "singapore": "bayfront_singapore.osm.pbf", "taipei": "taipei_north.osm"}
 RETRIEVAL = ("names", "oracle", "dense", "fused")
 SAW = {
     "identity": "pixels+names",
@@ -77,7 +77,8 @@ def rerank(gallery: Gallery, queries: Sequence[LocatedQuery], method: str, args:
     """One reranker over the fused shortlist, through ``sightline locate --batch``."""
     folder = Path(args.out) / "rankings"
     folder.mkdir(parents=True, exist_ok=True)
-    asked, ranked = folder / f"{gallery.id}.queries.jsonl", folder / f"{gallery.id}.{method}.{args.backend}.jsonl"
+    stem = f"{gallery.id}-{len(queries)}"
+    asked, ranked = folder / f"{stem}.queries.jsonl", folder / f"{stem}.{method}.{args.backend}.jsonl"
     asked.write_text(
         "".join(json.dumps(q.query.to_json() | {"images": []}, ensure_ascii=False) + "\n" for q in queries),
         encoding="utf-8",
@@ -108,7 +109,7 @@ def measure_area(area: str, queries: list[LocatedQuery], data: Path, args: argpa
 def together(areas: Sequence[Area]) -> Area:
     """All areas as one: each query is still ranked within its own gallery."""
     return Area(
-        title=" and ".join(a.title for a in areas) + ", each query within its own gallery",
+        title=", ".join(a.title for a in areas) + ", each query within its own gallery",
         queries=[q for a in areas for q in a.queries],
         clusters=tuple(c for a in areas for c in a.clusters),
         measured=pool([a.measured for a in areas]),
@@ -136,7 +137,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("SIGHTLINE_DATA"), help="folder with osm/ ($SIGHTLINE_DATA)")
     parser.add_argument("--out", default="runs/first_numbers", help="galleries, rankings and the report")
-    parser.add_argument("--queries", default=str(QUERIES))
+    parser.add_argument("--queries", nargs="+", default=[str(QUERIES)], help="one or more files of located queries")
     parser.add_argument("--backend", default="vllm", choices=("auto", "vllm", "transformers", "none"))
     parser.add_argument("--rerankers", default="posterior,yesno", help="by commas; empty for retrieval alone")
     parser.add_argument("--shortlist", type=int, default=10, help="tiles that the judge looks at")
@@ -148,16 +149,16 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Measure, print Markdown on stdout, keep it with the JSON under ``--out``."""
     args = parse()
+    queries = [q for path in args.queries for q in read_queries(Path(path))]
+    names = [a for a in AREAS if any(q.area == a for q in queries)]
     data = Path(args.data) if args.data else None
-    if data is None or not all((data / "osm" / name).is_file() for name in AREAS.values()):
-        err.print(f"skipped: no {' or '.join(AREAS.values())} under {data or '$SIGHTLINE_DATA (unset)'}/osm")
+    missing = [AREAS[a] for a in names if data is None or not (data / "osm" / AREAS[a]).is_file()]
+    if data is None or missing:
+        err.print(f"skipped: no {', '.join(missing)} under {data or '$SIGHTLINE_DATA (unset)'}/osm")
         return 0
-    queries = read_queries(Path(args.queries))
-    areas = [measure_area(a, [q for q in queries if q.area == a], data, args) for a in AREAS]
-    reports = [
-        reported(together(areas), args, with_splits=True),
-        *(reported(a, args, with_splits=False) for a in areas),
-    ]
+    areas = [measure_area(a, [q for q in queries if q.area == a], data, args) for a in names]
+    pooled = [reported(together(areas), args, with_splits=True)] if len(areas) > 1 else []
+    reports = [*pooled, *(reported(a, args, with_splits=len(areas) == 1) for a in areas)]
     text = "\n".join(to_markdown(r) for r in reports) + "\nMap data (c) OpenStreetMap contributors (ODbL).\n"
     out = Path(args.out)
     (out / "report.md").write_text(text, encoding="utf-8")

@@ -3,7 +3,7 @@
     SIGHTLINE_DATA=... python benchmarks/judge_controls.py [--backend vllm] [--generated 100 --areas moscow]
 
 For every query the judge scores its true tile, two tiles that miss the place (a near one and a far one), a blank map,
-and the true tile with another query's claims. Queries are the hand-written ones in London and Singapore; with
+and the true tile with another query's claims. Queries are the hand-written ones; with
 ``--generated N`` also N descriptions per area written from map facts. Nothing is tuned on test areas.
 Map data: (c) OpenStreetMap contributors, ODbL.
 """
@@ -27,7 +27,7 @@ from PIL import Image
 from rich.console import Console
 
 from eval.controls import KINDS, Control, Trial, summarise
-from eval.protocol import read_queries
+from eval.protocol import LocatedQuery, read_queries
 from eval.report import percent
 from retriever.build import build_gallery
 from retriever.errors import ReplyError, SightlineError
@@ -47,7 +47,6 @@ FILES = {
     "boston": "boston_beacon_hill.osm.pbf",
     "newyork": "nyc_small.osm.pbf",
 }
-HAND = ("london", "singapore")
 NEAR_M, FAR_M = 30.0, 300.0
 NEAREST = 8
 """A near wrong tile is drawn from this many."""
@@ -66,11 +65,11 @@ class Case:
     lon: float
 
 
-def hand_cases(galleries: dict[str, Gallery], path: Path) -> Iterator[Case]:
+def hand_cases(galleries: dict[str, Gallery], queries: Sequence[LocatedQuery]) -> Iterator[Case]:
     """The hand-written queries, with claims extracted as the command line does."""
     from prompts.claims import extract_claims
 
-    for q in read_queries(path):
+    for q in queries:
         if q.area in galleries:
             claims = tuple(extract_claims(q.query.text, lang=q.query.lang))
             yield Case(id=q.query.id, source="hand", gallery=galleries[q.area], claims=claims, lat=q.lat, lon=q.lon)
@@ -189,7 +188,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", default=os.environ.get("SIGHTLINE_DATA"), help="folder with osm/ ($SIGHTLINE_DATA)")
     parser.add_argument("--out", default="runs/judge_controls")
     parser.add_argument("--galleries", default="runs/first_numbers/galleries", help="built there, or reused")
-    parser.add_argument("--queries", default=str(HERE / "queries" / "first_numbers.jsonl"))
+    parser.add_argument("--queries", nargs="+", default=[str(HERE / "queries" / "first_numbers.jsonl")])
     parser.add_argument("--backend", default="auto", choices=("auto", "vllm", "transformers"))
     parser.add_argument("--generated", type=int, default=0, help="descriptions from facts per area")
     parser.add_argument("--areas", default="", help=f"for --generated, by commas, of {', '.join(FILES)}")
@@ -213,13 +212,15 @@ def main() -> int:
     from agent.serving_open import open_judge
 
     args = parse()
-    data = Path(args.data) if args.data else None
+    asked = [q for path in args.queries for q in read_queries(Path(path))]
+    by_hand = [a for a in FILES if any(q.area == a for q in asked)]
     areas = [a for a in args.areas.split(",") if a]
-    if data is None or not all((data / "osm" / FILES[a]).is_file() for a in (*HAND, *areas)):
+    data = Path(args.data) if args.data else None
+    if data is None or not all((data / "osm" / FILES[a]).is_file() for a in (*by_hand, *areas)):
         err.print(f"skipped: the map extracts are not under {data or '$SIGHTLINE_DATA (unset)'}/osm")
         return 0
-    galleries = open_galleries([*HAND, *(a for a in areas if a not in HAND)], data, Path(args.galleries))
-    cases = list(hand_cases({a: galleries[a] for a in HAND}, Path(args.queries)))
+    galleries = open_galleries(list(dict.fromkeys([*by_hand, *areas])), data, Path(args.galleries))
+    cases = list(hand_cases(galleries, asked))
     if args.generated:
         cases += generated_cases({a: galleries[a] for a in areas}, args.generated, args.seed)
     cases = cases[: args.limit]
