@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HEDGED = 0.5
 """Weight of a claim that the witness was not sure of."""
 
-KEPT_TILES = 2000
+KEPT_TILES = 800
 _indexes: WeakKeyDictionary[Gallery, dict[str, Any]] = WeakKeyDictionary()
 
 SIGN = {"supports": 1.0, "contradicts": -1.0, "unknown": 0.0}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from retriever.errors import SightlineError
 from retriever.geo import Frame, distance_m
 from retriever.models import write_atomic
-from retriever.posterior import GRID, Features, Prior, Weights, log_weights, logit
+from retriever.posterior import Features, Prior, Weights, log_totals, log_weights, logit
 from retriever.types import sha256_text
 
 NAMES = ("retrieval", "match", "ledger", "names", "elsewhere", "outside")
@@ -164,8 +164,8 @@ class Table:
     """[N, K] retrieval scores, -inf where a case has fewer candidates."""
     found: NDArray[np.float64]
     """[N, K, 3]: log-odds of the judge, ledger, names."""
-    log_sum: NDArray[np.float64]
-    """[N, G]"""
+    log_total: Any
+    """Retrieval weight -> [N], as :meth:`Prior.log_total` of every case."""
     whole: NDArray[np.bool_]
     """[N]: the shortlist is the whole gallery."""
     truth: NDArray[np.int64]
@@ -183,23 +183,17 @@ class Table:
         return cls(
             z=z,
             found=found,
-            log_sum=np.array([c.prior.log_sum for c in cases]),
+            log_total=log_totals(np.array([c.prior.log_sum for c in cases])),
             whole=np.array([c.prior.n <= len(c.features) for c in cases]),
             truth=np.array(
                 [c.truth if c.truth < len(c.features) else width + c.truth - len(c.features) for c in cases]
             ),
         )
 
-    def _log_total(self, weight: float) -> NDArray[np.float64]:
-        """[N]: :meth:`Prior.log_total` of every case."""
-        at = min(max(int(np.searchsorted(GRID, weight)) - 1, 0), len(GRID) - 2)
-        share = (weight - GRID[at]) / (GRID[at + 1] - GRID[at])
-        return np.asarray(self.log_sum[:, at] * (1 - share) + self.log_sum[:, at + 1] * share)
-
     def nll(self, x: NDArray[np.float64]) -> float:
         """The same number as :func:`nll` for weights in the order of :data:`NAMES`."""
         retrieval, elsewhere, outside = x[0], x[4], x[5]
-        total = self._log_total(retrieval)
+        total = self.log_total(retrieval)
         with np.errstate(invalid="ignore"):
             priors = np.where(np.isfinite(self.z), retrieval * self.z, -np.inf) - total[:, None]
         rest = np.where(self.whole, 0.0, 1.0 - np.minimum(np.exp(priors).sum(axis=1), 1.0))

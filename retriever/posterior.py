@@ -74,8 +74,18 @@ class Prior(Record):
         return (score - self.mean) / self.std
 
     def log_total(self, weight: float) -> float:
-        """``log sum exp(weight * z)``, interpolated; a ``weight`` outside the grid is taken at its end."""
-        return float(np.interp(weight, GRID, self.log_sum))
+        """``log sum exp(weight * z)``; a ``weight`` outside the grid is taken at its end."""
+        return float(log_totals(np.array([self.log_sum]))(min(max(weight, GRID[0]), GRID[-1]))[0])
+
+
+def log_totals(log_sums: NDArray[np.float64]) -> Any:
+    """A function of the weight, giving [N], through ``log_sums`` [N, G] at :data:`GRID`.
+
+    A spline, because the sum is smooth in the weight: corners at the grid's weights would hold a fit fast.
+    """
+    from scipy.interpolate import CubicSpline
+
+    return CubicSpline(GRID, log_sums, axis=1)
 
 
 def found_out(weights: Weights, features: Features) -> float:

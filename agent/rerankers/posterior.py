@@ -1,7 +1,7 @@
 """Pixels, map facts and retrieval score together: ordered by the same posterior that the confidence shows.
 
 The map is cheap to ask, so it is asked first: the judge looks at the tiles that retrieval and map together put first
-among the best hundred retrieved. Where the gallery has no map facts, that is the retriever's own order.
+among the best few hundred retrieved. Where the gallery has no map facts, that is the retriever's own order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ByPosterior(YesNo):
     """As ``yesno``, with every claim also checked against the map where the gallery has facts."""
 
     name = "posterior"
-    pool = 100
+    pool = 300
     """How many retrieved tiles are checked against the map before the shortlist is cut from them."""
 
     def __init__(self, kit: Kit) -> None:
