@@ -64,7 +64,7 @@ def _base(run: Run, tuned: Any, folder: Path) -> None:
 
 async def _golden(run: Run, folder: Path) -> None:
     """Pairs of validation tiles with the probabilities of transformers + peft on the exported files."""
-    from agent.serving_golden import write_golden
+    from prompts.clients.golden import write_golden
     from prompts.clients.local import LocalClient
 
     client = LocalClient(folder / "base", folder / "adapter")

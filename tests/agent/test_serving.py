@@ -18,9 +18,10 @@ from typer.testing import CliRunner
 
 from agent import cli_serve, serving, serving_flags, serving_state
 from agent.serving_bundle import JudgeBundle
-from agent.serving_golden import Golden, check_golden, load_golden, write_golden
+from agent.serving_golden import check_golden
 from agent.serving_open import REQUIRE_VLLM, open_judge
 from prompts.clients import ChatReply, ChatRequest, Message
+from prompts.clients.golden import Golden, load_golden, write_golden
 from prompts.clients.recorded import RecordedClient
 from retriever.errors import ModelError, ServerUnavailable, SightlineError
 

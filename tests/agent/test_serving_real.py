@@ -18,9 +18,10 @@ from tiny_qwen3vl import make_tiny_qwen3vl
 from agent import serving, serving_state
 from agent.serving_bundle import JudgeBundle
 from agent.serving_flags import vllm_problem
-from agent.serving_golden import check_golden, load_golden, probabilities, write_golden
+from agent.serving_golden import check_golden
 from agent.serving_open import REQUIRE_VLLM, OpenJudge, open_judge
 from prompts.clients import ChatRequest, Message
+from prompts.clients.golden import load_golden, probabilities, write_golden
 from prompts.clients.local import LocalClient
 from retriever.errors import ModelError, ReplyError, ServerUnavailable
 
