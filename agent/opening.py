@@ -54,9 +54,9 @@ def open_context(
     retriever = Retriever.open(gallery_path, settings.encoder)
     bench = open_bench(settings, say=say)
     try:
-        encoder = retriever.dense[0].id
-        confidence = conf.load(bench.model, encoder)
-        kit = Kit(judge=bench.judge, why_no_judge=bench.why, confidence=confidence)
+        encoder = retriever.dense[0]
+        confidence = conf.load(bench.model, encoder.id)
+        kit = Kit(judge=bench.judge, why_no_judge=bench.why, confidence=confidence, encoder=encoder)
         yield Context(
             gallery=gallery,
             retriever=retriever,
@@ -64,7 +64,7 @@ def open_context(
             reranker=create(settings.reranker, kit),
             backend=bench.backend,
             model=bench.model,
-            encoder=encoder,
+            encoder=encoder.id,
             label=bench.label,
             close=bench.judge.client.close if bench.judge is not None else None,
             shortlist=settings.shortlist,

@@ -119,17 +119,26 @@ def text_features(model: Any, ids: torch.Tensor) -> torch.Tensor:
     if not _is_plain(model):
         features: torch.Tensor = model.encode_text(ids)
         return features
-    length = ids.shape[1]
-    dtype = model.transformer.get_cast_dtype()
-    x = model.token_embedding(ids).to(dtype) + model.positional_embedding[:length].to(dtype)
-    mask = None if model.attn_mask is None else model.attn_mask[:length, :length]
-    x = model.ln_final(model.transformer(x, attn_mask=mask))
-    x = text_global_pool(x, ids, model.text_pool_type, eos_token_id=model.text_eos_id)
+    x = text_global_pool(text_states(model, ids), ids, model.text_pool_type, eos_token_id=model.text_eos_id)
     head = model.text_projection
     if head is None:
         return x  # type: ignore[no-any-return]
     projected: torch.Tensor = head(x) if isinstance(head, nn.Linear) else x @ head
     return projected
+
+
+def text_states(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """What the text tower makes of every token, after its last norm: [B, L, W] from ids int64 [B, L]."""
+    if not _is_plain(model):
+        asked = {"indices": 1, "normalize_intermediates": True, "intermediates_only": True, "output_fmt": "NLC"}
+        found: torch.Tensor = model.text.forward_intermediates(ids, **asked)["text_intermediates"][-1]
+        return found
+    length = ids.shape[1]
+    dtype = model.transformer.get_cast_dtype()
+    x = model.token_embedding(ids).to(dtype) + model.positional_embedding[:length].to(dtype)
+    mask = None if model.attn_mask is None else model.attn_mask[:length, :length]
+    states: torch.Tensor = model.ln_final(model.transformer(x, attn_mask=mask))
+    return states
 
 
 def _is_plain(model: Any) -> bool:

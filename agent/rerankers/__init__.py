@@ -1,6 +1,8 @@
-"""Rerankers: one file each, one explicit registry."""
+"""Rerankers: one file each, one explicit registry, open to other packages."""
 
 from __future__ import annotations
+
+from importlib.metadata import entry_points
 
 from agent.rerankers.base import (
     ContractError,
@@ -10,6 +12,7 @@ from agent.rerankers.base import (
     check_permutation,
     make,
 )
+from retriever.errors import SightlineError
 
 RERANKERS: dict[str, str] = {
     "identity": "agent.rerankers.identity:Identity",
@@ -17,13 +20,26 @@ RERANKERS: dict[str, str] = {
     "oracle": "agent.rerankers.oracle:Oracle",
     "yesno": "agent.rerankers.yesno:YesNo",
     "posterior": "agent.rerankers.posterior:ByPosterior",
+    "cascade": "agent.rerankers.cascade:Cascade",
+    "verdict": "agent.rerankers.verdict:ByVerdict",
+    "maxsim": "agent.rerankers.maxsim:MaxSim",
 }
-"""Name -> ``module:Class``."""
+"""Name -> ``module:Class``, those that ship."""
+
+GROUP = "sightline.rerankers"
+"""The entry-point group in which installed packages offer rerankers of their own."""
 
 
 def create(name: str, kit: Kit | None = None) -> Reranker:
-    """The reranker called ``name``; an unknown name is an error that lists the known ones."""
-    return make(name, kit or Kit(), RERANKERS)
+    """The reranker called ``name``, shipped or of an installed package; an unknown name lists the known ones.
+
+    Raises ``SightlineError`` also where two offer the same name: results must say which method made them.
+    """
+    offers = [*RERANKERS.items(), *((entry.name, entry.value) for entry in entry_points(group=GROUP))]
+    mine = sorted({maker for key, maker in offers if key == name})
+    if len(mine) > 1:
+        raise SightlineError(f"the reranker {name!r} is offered by {' and '.join(mine)}; rename one of them")
+    return make(name, kit or Kit(), dict(offers))
 
 
-__all__ = ["RERANKERS", "ContractError", "JudgeLike", "Kit", "Reranker", "check_permutation", "create"]
+__all__ = ["GROUP", "RERANKERS", "ContractError", "JudgeLike", "Kit", "Reranker", "check_permutation", "create"]

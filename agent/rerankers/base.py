@@ -19,6 +19,7 @@ from retriever.errors import SightlineError
 from retriever.types import Candidate, Claim, Evidence, Explanation, Judgement, Query, Ranking, Tile, Usage
 
 if TYPE_CHECKING:
+    from retriever.encoder import Encoder
     from retriever.gallery import Gallery
 
 
@@ -67,6 +68,8 @@ class Kit:
     why_no_judge: str = "no model server was asked for"
     """Said on every tile when ``judge`` is None."""
     confidence: Confidence = field(default_factory=Confidence)
+    encoder: Encoder | None = None
+    """The dual encoder that made the shortlist."""
 
 
 class Reranker(Protocol):
@@ -88,8 +91,15 @@ def make(name: str, kit: Kit, known: Mapping[str, str]) -> Reranker:
     if name not in known:
         raise SightlineError(f"there is no reranker {name!r}; known are {', '.join(sorted(known))}")
     module, _, cls = known[name].partition(":")
-    maker: Any = getattr(import_module(module), cls)
+    try:
+        maker: Any = getattr(import_module(module), cls)
+    except (ImportError, AttributeError) as error:
+        raise SightlineError(
+            f"the reranker {name!r} cannot be loaded from {known[name]!r} ({error}); install or correct its package"
+        ) from error
     reranker: Reranker = maker(kit)
+    if reranker.name != name:
+        raise ContractError(f"the reranker {name!r} calls itself {reranker.name!r}; make the two names one")
     return reranker
 
 

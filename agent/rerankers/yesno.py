@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agent.ledger import active
@@ -31,10 +31,25 @@ class YesNo:
     ) -> Ranking:
         """By ``retrieval * z + match * logit(p_match)``; ``score`` is ``p_match``. Unjudged tiles keep their place."""
         start = time.perf_counter()
-        found, usage = await judge_all(self._kit, claims, candidates, gallery)
+        found, usage = await judge_all(self._kit, claims, candidates, gallery, self.judge_one)
         useful = self.utilities(claims, candidates, found, gallery)
         took = Usage(seconds={"judge": time.perf_counter() - start})
-        return ranking(query, self.name, reorder_judged(candidates, useful), found, usage + took)
+        return ranking(query, self.name, self.order(candidates, useful), found, usage + took)
+
+    async def judge_one(
+        self, judge: JudgeLike, claims: Sequence[Claim], tile_id: str, gallery: Gallery
+    ) -> tuple[Judgement, Usage]:
+        """One tile judged on its standing claims, or its ``error``."""
+        try:
+            scored = await judge.score(gallery.tile(tile_id), picture(gallery, tile_id), claims)
+        except SightlineError as error:
+            return Judgement(tile_id=tile_id, error=f"not judged: {error}"), Usage()
+        p = scored.p_match
+        return Judgement(tile_id=tile_id, verdict=verdict(p, ()), score=p, score_kind="p_match"), scored.usage
+
+    def order(self, candidates: Sequence[Candidate], useful: Mapping[str, float]) -> list[str]:
+        """Tile ids, best first, by the utilities of the judged ones."""
+        return reorder_judged(candidates, useful)
 
     def utilities(
         self, claims: Sequence[Claim], candidates: Sequence[Candidate], found: Mapping[str, Judgement], gallery: Gallery
@@ -48,25 +63,19 @@ class YesNo:
         }
 
 
+JudgeOne = Callable[[JudgeLike, Sequence[Claim], str, "Gallery"], Awaitable[tuple[Judgement, Usage]]]
+
+
 async def judge_all(
-    kit: Kit, claims: Sequence[Claim], candidates: Sequence[Candidate], gallery: Gallery
+    kit: Kit, claims: Sequence[Claim], candidates: Sequence[Candidate], gallery: Gallery, judge_one: JudgeOne
 ) -> tuple[dict[str, Judgement], Usage]:
     """Every distinct tile judged once, all at the same time (the client bounds how many calls are under way)."""
     tiles, standing = list(dict.fromkeys(c.tile_id for c in candidates)), active(claims)
     if kit.judge is None or not standing:
         why = kit.why_no_judge if kit.judge is None else "the description holds nothing that could be checked on a tile"
         return {t: Judgement(tile_id=t, error=f"not judged: {why}") for t in tiles}, Usage()
-    results = await asyncio.gather(*(_judge(kit.judge, standing, t, gallery) for t in tiles))
+    results = await asyncio.gather(*(judge_one(kit.judge, standing, t, gallery) for t in tiles))
     total = Usage()
     for _, usage in results:
         total = total + usage
     return {j.tile_id: j for j, _ in results}, total
-
-
-async def _judge(judge: JudgeLike, claims: Sequence[Claim], tile_id: str, gallery: Gallery) -> tuple[Judgement, Usage]:
-    try:
-        scored = await judge.score(gallery.tile(tile_id), picture(gallery, tile_id), claims)
-    except SightlineError as error:
-        return Judgement(tile_id=tile_id, error=f"not judged: {error}"), Usage()
-    p = scored.p_match
-    return Judgement(tile_id=tile_id, verdict=verdict(p, ()), score=p, score_kind="p_match"), scored.usage

@@ -21,7 +21,12 @@ def shortlist(*ids: str) -> list[Candidate]:
 
 
 async def rank(name: str, gallery: FakeGallery, candidates: list[Candidate], *, judge=None, query=QUERY, claims=None):
-    reranker = create(name, Kit(judge=judge or FakeJudge()))
+    kit = Kit(judge=judge or FakeJudge())
+    if name == "maxsim":
+        from late_fakes import tiny_encoder
+
+        kit = Kit(encoder=tiny_encoder())
+    reranker = create(name, kit)
     return await reranker.rerank(query, CLAIMS if claims is None else claims, candidates, gallery)
 
 
@@ -50,7 +55,7 @@ async def test_the_same_again_gives_the_same_scores(name: str, gallery: FakeGall
     assert [(j.tile_id, j.score) for j in first.judgements] == [(j.tile_id, j.score) for j in second.judgements]
 
 
-@pytest.mark.parametrize("name", sorted(set(ALL) - {"shuffle"}))
+@pytest.mark.parametrize("name", sorted(set(ALL) - {"shuffle", "maxsim"}))
 async def test_full_ties_are_broken_by_id(name: str, gallery: FakeGallery) -> None:
     tied = [Candidate(tile_id=t, score=1.0, rank=1) for t in ("t-e", "t-d", "t-b")]
     ranking = await rank(name, gallery, tied, judge=FakeJudge(dict.fromkeys(gallery.ids, 0.7)), claims=[])
@@ -77,7 +82,7 @@ async def test_chinese_queries(name: str, gallery: FakeGallery) -> None:
     assert (ranking.query_id, sorted(ids(ranking))) == ("问题一", ["t-a", "t-d"])
 
 
-@pytest.mark.parametrize("name", ["yesno", "posterior"])
+@pytest.mark.parametrize("name", ["yesno", "posterior", "cascade", "verdict"])
 async def test_a_missing_image_is_an_error_on_that_tile_and_the_rest_stands(name: str, gallery: FakeGallery) -> None:
     (gallery.path / "t-b.png").unlink()
     ranking = await rank(name, gallery, shortlist("t-d", "t-b", "t-a"))
@@ -88,7 +93,7 @@ async def test_a_missing_image_is_an_error_on_that_tile_and_the_rest_stands(name
     assert ids(ranking) == ["t-a", "t-b", "t-d"], "the unjudged tile keeps its place, the judged ones trade theirs"
 
 
-@pytest.mark.parametrize("name", ["oracle", "yesno", "posterior"])
+@pytest.mark.parametrize("name", ["oracle", "yesno", "posterior", "cascade", "verdict"])
 async def test_an_unknown_tile_is_an_error_on_that_tile(name: str, gallery: FakeGallery) -> None:
     ranking = await rank(name, gallery, shortlist("t-a", "gone"))
     found = {j.tile_id: j for j in ranking.judgements}
@@ -96,7 +101,7 @@ async def test_an_unknown_tile_is_an_error_on_that_tile(name: str, gallery: Fake
     assert found["t-a"].error is None
 
 
-@pytest.mark.parametrize("name", ["yesno", "posterior"])
+@pytest.mark.parametrize("name", ["yesno", "posterior", "cascade", "verdict"])
 async def test_a_server_that_is_down_leaves_the_retrieval_order_marked_not_judged(name, gallery: FakeGallery) -> None:
     ranking = await rank(name, gallery, shortlist("t-d", "t-a", "t-b"), judge=FakeJudge(down=True))
     assert ids(ranking) == ["t-d", "t-a", "t-b"]
@@ -110,7 +115,7 @@ async def test_no_judge_at_all_says_why(gallery: FakeGallery) -> None:
     assert all(j.error == "not judged: this machine has no backend" for j in ranking.judgements)
 
 
-@pytest.mark.parametrize("name", ["yesno", "oracle", "posterior"])
+@pytest.mark.parametrize("name", ["yesno", "oracle", "posterior", "cascade", "verdict"])
 async def test_the_tile_that_fits_comes_first(name: str, gallery: FakeGallery) -> None:
     assert ids(await rank(name, gallery, shortlist("t-d", "t-e", "t-a")))[0] == "t-a"
 
