@@ -28,22 +28,20 @@ async def explain_shown(
     total = Usage()
     for _, usage in explained:
         total = total + usage
-    plain = [dataclasses.replace(j, evidence=checks.get(j.tile_id, ())) for j in rest]
+    plain = [dataclasses.replace(j, evidence=(*_seen(j), *checks.get(j.tile_id, ()))) for j in rest]
     return [j for j, _ in explained] + plain, total
 
 
 async def _explain(
     context: Context, claims: Sequence[Claim], judgement: Judgement, checked: tuple[Evidence, ...]
 ) -> tuple[Judgement, Usage]:
-    seen: tuple[Evidence, ...] = ()
-    explanation: Explanation | None = None
-    usage = Usage()
-    if context.kit.judge is not None and judgement.score_kind == "p_match" and judgement.score is not None:
-        seen, explanation, usage = await _ask(context, claims, judgement.tile_id, judgement.score)
+    seen = _seen(judgement)
+    explanation, usage = _in_its_words(judgement.explanation), Usage()
+    p = judgement.score if judgement.score_kind == "p_match" else None
+    if context.kit.judge is not None and p is not None and judgement.explanation is None:
+        seen, explanation, usage = await _ask(context, claims, judgement.tile_id, p)
     evidence = (*seen, *checked)
-    word = judgement.verdict
-    if judgement.score_kind == "p_match" and judgement.score is not None:
-        word = verdict(judgement.score, evidence)
+    word = judgement.verdict if p is None else verdict(p, evidence)
     return (
         dataclasses.replace(
             judgement,
@@ -66,8 +64,16 @@ async def _ask(
         )
     except SightlineError:
         return (), None, Usage()
-    words = found.explanation if found.explanation.author == "model" else None
-    return found.evidence, words, found.usage
+    return found.evidence, _in_its_words(found.explanation), found.usage
+
+
+def _seen(judgement: Judgement) -> tuple[Evidence, ...]:
+    """What the judge itself found where the method has already asked it for reasons."""
+    return tuple(item for item in judgement.evidence if item.by == "model")
+
+
+def _in_its_words(explanation: Explanation | None) -> Explanation | None:
+    return explanation if explanation is not None and explanation.author == "model" else None
 
 
 def in_template(claims: Sequence[Claim], evidence: Sequence[Evidence], word: Verdict | None) -> Explanation:

@@ -76,6 +76,15 @@ async def test_reasons_are_written_only_for_the_tiles_shown(gallery: FakeGallery
     assert result["usage"]["calls"] == 4 + 2
 
 
+async def test_a_method_that_has_its_reasons_is_not_asked_for_them_again(gallery: FakeGallery) -> None:
+    judge = FakeJudge()
+    result = await locate(desk_context(gallery, judge, reranker="verdict"))
+    assert sum(kind == "explain" for kind, _ in judge.calls) == 4
+    for candidate in result["candidates"]:
+        assert candidate["explanation"]["author"] == "model"
+        assert {e["by"] for e in candidate["evidence"]} == {"model", "map"}
+
+
 async def test_reasons_that_the_model_cannot_write_come_from_the_template_and_are_counted(gallery) -> None:
     result = await locate(desk_context(gallery, FakeJudge(babbles=True)))
     told = result["candidates"][0]["explanation"]
