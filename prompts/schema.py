@@ -19,24 +19,35 @@ MAX_CLAIMS = 12
 
 def explain_schema(n_claims: int) -> dict[str, Any]:
     """The JSON schema of an explanation of ``n_claims`` claims, in the order of its keys."""
-    item = {
-        "type": "object",
-        "properties": {
-            "claim": {"enum": [f"c{i}" for i in range(1, n_claims + 1)]},
-            "stance": {"enum": list(STANCES)},
-            "at": {"enum": [*PARTS, "-"]},
-        },
-        "required": ["claim", "stance", "at"],
-        "additionalProperties": False,
-    }
+    items = [_item(f"c{i}") for i in range(1, n_claims + 1)]
     return {
         "type": "object",
         "properties": {
-            "evidence": {"type": "array", "items": item, "minItems": n_claims, "maxItems": n_claims},
+            # One item for each claim, in their order: a small model loses count of claims that it may number itself.
+            "evidence": {
+                "type": "array",
+                "prefixItems": items,
+                "items": False,
+                "minItems": n_claims,
+                "maxItems": n_claims,
+            },
             "en": {"type": "string", "maxLength": 1200},
             "zh": {"type": "string", "maxLength": 600},
         },
         "required": ["evidence", "en", "zh"],
+        "additionalProperties": False,
+    }
+
+
+def _item(claim: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "claim": {"const": claim},
+            "stance": {"enum": list(STANCES)},
+            "at": {"enum": [*PARTS, "-"]},
+        },
+        "required": ["claim", "stance", "at"],
         "additionalProperties": False,
     }
 
