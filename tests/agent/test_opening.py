@@ -18,7 +18,8 @@ from retriever.geo import distance_m
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.delenv("SIGHTLINE_REQUIRE_VLLM", raising=False)
     return Settings(data_dir=tmp_path / "data")
 
 
