@@ -45,11 +45,12 @@ def converse(room: Room, *, thread: str | None = None, within: str | None = None
             room.runner.run(room.desk.undo(name, state))
             continue
         _say(room, state, name, out)
-    out.print(f"thread {name} is kept: sightline chat --gallery {_gallery(room)} --thread {name}", style="dim")
+    kept = f"thread {name} is kept: sightline chat --gallery {_gallery(room)} --thread {name}"
+    out.print(Text(kept, style="dim"))
 
 
 def _begin(room: Room, name: str, old: bool, out: Console) -> State:
-    out.print(f"thread {name}. {HELP}", style="dim")
+    out.print(Text(f"thread {name}. {HELP}", style="dim"))
     if not old:
         return {}
     finished = room.runner.run(room.desk.resume(name))

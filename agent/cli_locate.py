@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from retriever.errors import SightlineError
 
@@ -139,11 +140,12 @@ def opened(
     screen = Console(stderr=True)
     with _told_when_stopped(screen), ExitStack() as outer, asyncio.Runner() as runner:
         with screen.status("opening") as status:
-            context = outer.enter_context(open_context(gallery, settings, say=status.update, images=images))
+            opening = open_context(gallery, settings, say=lambda line: status.update(Text(line)), images=images)
+            context = outer.enter_context(opening)
         stack = AsyncExitStack()
         try:
             if context.label:
-                screen.print(f"judge: {context.label}", style="dim", highlight=False)
+                screen.print(Text(f"judge: {context.label}", style="dim"))
             desk = runner.run(stack.enter_async_context(open_desk(context, settings.database() if keep else None)))
             yield Room(desk=desk, settings=settings, runner=runner, screen=screen)
         finally:
@@ -169,7 +171,7 @@ def keep_images(settings: Settings, specs: list[str]) -> list[tuple[str, str, Pa
     kept = [keep_image(spec, settings.folder("images")) for spec in specs]
     warning = untrained([view for view, _, _ in kept])
     if warning:
-        Console(stderr=True).print(f"[yellow]note:[/] {warning}")
+        Console(stderr=True).print(Text.assemble(("note: ", "yellow"), warning))
     return kept
 
 
@@ -195,7 +197,7 @@ def display(room: Room, result: dict[str, Any], *, thread: str, hint: str = "", 
     try:
         picture = save_picture(room.desk.context.gallery, result["candidates"][0], result["claims"], folder)
     except SightlineError as error:
-        room.screen.print(f"[yellow]no picture of the top tile:[/] {error}")
+        room.screen.print(Text.assemble(("no picture of the top tile: ", "yellow"), str(error)))
     show(Console(), result, spoken=spoken or room.settings.lang, picture=picture, hint=hint)
 
 
@@ -209,4 +211,4 @@ def _batch(room: Room, queries: Path, out: Path, within: str | None, parallel: i
                 on_done=lambda done, of: status.update(f"answered {done} of {of}"),
             )
         )  # fmt: skip
-    room.screen.print(f"{answered} answered, {failed} lines in error, {before} were there before: {out}")
+    room.screen.print(Text(f"{answered} answered, {failed} lines in error, {before} were there before: {out}"))

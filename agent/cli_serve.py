@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from retriever.errors import SightlineError
 
@@ -64,7 +65,7 @@ def _status(console: Console) -> None:
 
     servers = kept_servers()
     for state in servers:
-        console.print(f"{state.url}/v1  {state.judge_model}  (process group {state.pid}; log: {state.log})")
+        console.print(Text(f"{state.url}/v1  {state.judge_model}  (process group {state.pid}; log: {state.log})"))
     if not servers:
         console.print("no model server is running")
 
@@ -77,15 +78,16 @@ def _serve(
     from agent.serving_flags import vllm_problem
     from agent.serving_open import open_judge, verify
 
+    def say(line: str) -> None:
+        console.print(Text(line))
+
     bundle = JudgeBundle.find(model, base=base, adapter=adapter)
     if backend == "transformers" or (backend == "auto" and vllm_problem() is not None):
-        judge = open_judge(bundle, backend="transformers", say=console.print)
-        console.print(f"{judge.label} answers correctly; commands load it themselves, so there is nothing to serve")
+        judge = open_judge(bundle, backend="transformers", say=say)
+        say(f"{judge.label} answers correctly; commands load it themselves, so there is nothing to serve")
         judge.stop()
         return
-    server = ModelServer(
-        bundle, port=port, keep=True, bound=not detach, idle_s=IDLE_S if detach else 0.0, say=console.print
-    )
+    server = ModelServer(bundle, port=port, keep=True, bound=not detach, idle_s=IDLE_S if detach else 0.0, say=say)
     state = server.start()
     try:
         report = verify(bundle, state)
@@ -93,7 +95,9 @@ def _serve(
         server.stop()
         raise
     again = " (it was already running)" if server.reused else ""
-    console.print(f"serving {state.judge_model} at [bold]{state.url}/v1[/]{again}; key: {state.key}")
+    console.print(
+        Text.assemble(f"serving {state.judge_model} at ", (f"{state.url}/v1", "bold"), f"{again}; key: {state.key}")
+    )
     if report is not None:
         console.print(f"golden answers: {report.n}, mean difference {report.mean_abs_diff:.6f}")
     if detach or server.reused:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from retriever.errors import ModelError, SightlineError
 from retriever.types import Record
@@ -59,8 +60,10 @@ def show(findings: list[Finding], console: Console) -> None:
     for _ in range(3):
         table.add_column(overflow="fold")
     for finding in findings:
-        todo = f"\n[dim]{finding.todo}[/]" if finding.todo else ""
-        table.add_row(MARKS[finding.status], finding.name, finding.found + todo)
+        told = Text(finding.found)
+        if finding.todo:
+            told.append(f"\n{finding.todo}", style="dim")
+        table.add_row(MARKS[finding.status], Text(finding.name), told)
     console.print(table)
     end = "[green]Sightline can locate and judge here.[/]" if able(findings) else "[bold red]Something is missing.[/]"
     console.print(f"\n{end}")

@@ -58,7 +58,8 @@ def show(console: Console, result: Json, *, spoken: str, picture: Path | None = 
 def _head(result: Json) -> RenderableType:
     gallery = result["gallery"]
     where = f"{gallery['id']}, {gallery['tiles']} tiles" + (f", within {result['within']}" if result["within"] else "")
-    return Panel(Text(result["text"]), title="[bold]Sightline", subtitle=f"[dim]{where}", box=box.ROUNDED)
+    title, subtitle = Text("Sightline", style="bold"), Text(where, style="dim")
+    return Panel(Text(result["text"]), title=title, subtitle=subtitle, box=box.ROUNDED)
 
 
 def _ledger(result: Json, top: Sequence[Json], spoken: str) -> Table:
@@ -75,7 +76,7 @@ def _ledger(result: Json, top: Sequence[Json], spoken: str) -> Table:
         marks = [_mark(claim.id, evidence) for evidence in known]
         words = claim_zh(claim) if spoken == "zh" else claim_en(claim)
         note = f" ({claim.status})" if claim.status != "active" else " (unsure)" if claim.hedge else ""
-        table.add_row(claim.id, Text(words + note, style=style), claim.span, *marks)
+        table.add_row(claim.id, Text(words + note, style=style), Text(claim.span), *marks)
     table.caption = "✓ speaks for the tile   ✗ against   · cannot be told   (m: map, t: tile picture)"
     return table
 
@@ -100,7 +101,7 @@ def _candidates(result: Json, top: Sequence[Json]) -> Table:
         words, style = _VERDICTS[c["verdict"]]
         place = Text.assemble((c["tile_id"], "bold"), f"\n{c['lat']:.5f}, {c['lon']:.5f}")
         verdict = Text("\n".join(words), style=style)
-        table.add_row(str(c["rank"]), place, verdict, bar(c["confidence"]), _why(c))
+        table.add_row(str(c["rank"]), place, verdict, bar(c["confidence"]), Text(_why(c)))
     left = len(result["candidates"]) - len(top)
     if left:
         table.caption = f"and {left} more that were looked at (--json lists them, --top shows them)"
@@ -145,8 +146,8 @@ def _reasons(candidate: Json, spoken: str) -> Panel:
     words = [Text(told[lang]) for lang in ("en", "zh") if spoken in (lang, "both")]
     author = "written by the model" if told["author"] == "model" else "written from the ledger by a template"
     _, style = _VERDICTS[candidate["verdict"]]
-    title = f"[bold]#{candidate['rank']} {candidate['tile_id']}"
-    return Panel(Group(*words), title=title, subtitle=f"[dim]{author}", border_style=style, box=box.ROUNDED)
+    title, subtitle = Text(f"#{candidate['rank']} {candidate['tile_id']}", style="bold"), Text(author, style="dim")
+    return Panel(Group(*words), title=title, subtitle=subtitle, border_style=style, box=box.ROUNDED)
 
 
 def _foot(result: Json, picture: Path | None, hint: str) -> Group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ import pytest
 import typer
 from desk_fakes import FakeGallery, FakeJudge, FakeRetriever
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
-from agent import batch, cli_locate, opening
+from agent import batch, cli_locate, doctor, opening
 from agent.context import Context
 from agent.rerankers import Kit, create
 from retriever.errors import SightlineError
@@ -204,3 +206,22 @@ def test_a_turn_that_cannot_be_done_does_not_end_the_conversation(app: typer.Typ
     assert done.exit_code == 0, done.output
     assert "no tile of the gallery" in done.stdout
     assert "Number 1 (t-a)" in done.stdout
+
+
+@pytest.mark.parametrize("odd", ["[/b]", "[red]"])
+def test_square_brackets_in_what_is_said_are_words_and_not_markup(app: typer.Typer, odd: str) -> None:
+    text = f"There is a {odd}pharmacy and a cafe here, it says {odd} on a sign called '{odd} Pharmacy'."
+    done = run(app, "locate", text, "--gallery", "g[/b]")
+    assert done.exit_code == 0, done.output
+    assert odd in done.stdout
+    piped = run(app, "chat", "--gallery", "g", stdin=f"{text}\nwhy this one?\n")
+    assert piped.exit_code == 0, piped.output
+    assert piped.stdout.count(odd) > 2
+
+
+def test_square_brackets_in_a_finding_or_a_file_name_are_shown_as_they_are() -> None:
+    screen = Console(file=io.StringIO(), width=140)
+    doctor.show([doctor.Finding(name="own files", status="note", found="/data/[/b]", todo="make [red]room")], screen)
+    shown = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "/data/[/b]" in shown
+    assert "[red]room" in shown
