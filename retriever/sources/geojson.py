@@ -30,8 +30,12 @@ _SHAPES: dict[str, tuple[Shape, str]] = {
 def read_geojson(path: Path) -> Iterator[MapObject]:
     """Every feature with tags and a geometry. Raises ``SourceError`` for anything that is not WGS 84 GeoJSON."""
     for number, feature in enumerate(_features(path), start=1):
-        geometry = feature.get("geometry")
-        if not geometry or geometry.get("type") not in _SHAPES:
+        geometry = _member(path, number, feature, "geometry")
+        _member(path, number, feature, "properties")
+        type_ = geometry.get("type")
+        if not isinstance(type_, str) and geometry:
+            raise SourceError(f"feature {number} of {path.name} has a geometry without a type: correct the file")
+        if type_ not in _SHAPES:
             continue
         try:
             found = to_shape(geometry)
@@ -41,7 +45,7 @@ def read_geojson(path: Path) -> Iterator[MapObject]:
             ) from error
         if not found.is_empty:
             _check_degrees(path, number, found)
-            yield from _objects(feature, geometry["type"], found, number)
+            yield from _objects(feature, type_, found, number)
 
 
 def _features(path: Path) -> list[dict[str, Any]]:
@@ -52,10 +56,34 @@ def _features(path: Path) -> list[dict[str, Any]]:
     features = data.get("features") if isinstance(data, dict) else None
     if not isinstance(features, list) or not all(isinstance(f, dict) for f in features):
         raise SourceError(f"{path.name} is JSON but not a GeoJSON FeatureCollection: give one")
-    crs = str(((data.get("crs") or {}).get("properties") or {}).get("name", "CRS84"))
+    crs = _crs(data.get("crs"))
     if not crs.endswith(("CRS84", "4326")):
         raise SourceError(f"{path.name} is in {crs}, and GeoJSON is read in WGS 84 only: convert it with ogr2ogr")
     return features
+
+
+def _crs(said: Any) -> str:
+    """The name of the coordinate system that a file carries: an object by the old rule, a plain string in the wild."""
+    if isinstance(said, dict):
+        said = said.get("properties")
+    if isinstance(said, dict):
+        said = said.get("name")
+    return str(said or "CRS84")
+
+
+def _member(path: Path, number: int, feature: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """An object of a feature, empty where the feature has none. Raises ``SourceError`` for anything else."""
+    value = feature.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise SourceError(f"{name} of feature {number} of {path.name} is no JSON object ({_clip(value)}): correct it")
+    return value
+
+
+def _clip(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _check_degrees(path: Path, number: int, geometry: BaseGeometry) -> None:

@@ -245,6 +245,32 @@ def test_geojson_that_is_not_in_degrees_is_refused(tmp_path: Path, text: str, wo
         list(read_osm(path))
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"geometry": "POINT (11 48)"},
+        {"geometry": [11.0, 48.0]},
+        {"geometry": {**POINT, "type": ["Point"]}},
+        {"geometry": {**POINT, "coordinates": "11 48"}},
+        {"properties": "amenity=cafe"},
+        {"properties": ["amenity", "cafe"]},
+    ],
+)
+def test_an_odd_member_of_a_feature_is_refused_with_the_features_number(tmp_path: Path, odd: dict[str, Any]) -> None:
+    path = tmp_path / "a.geojson"
+    path.write_text(collection(feature(POINT, amenity="bank"), {**feature(POINT, amenity="cafe"), **odd}))
+    with pytest.raises(SourceError, match=r"feature 2 of a\.geojson"):
+        list(read_osm(path))
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", ["EPSG:3857"], {"properties": "EPSG:3857"}, {"properties": ["name"]}])
+def test_an_odd_coordinate_system_is_refused(tmp_path: Path, crs: Any) -> None:
+    path = tmp_path / "a.geojson"
+    path.write_text(collection(feature(POINT, amenity="cafe"), crs=crs))
+    with pytest.raises(SourceError, match="WGS 84"):
+        list(read_osm(path))
+
+
 def test_projected_squares_keep_their_size() -> None:
     ring = [FRAME.latlon(x, y)[::-1] for x, y in square(0, 0, 100)]
     assert project(shapely.Polygon(ring), FRAME).area == pytest.approx(10_000, rel=1e-6)
