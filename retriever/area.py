@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import re
@@ -25,6 +26,8 @@ class AreaError(SightlineError):
 
 
 HELP = 'write a box "west,south,east,north", a circle "lat,lon,300m", or a GeoJSON polygon or the path of its file'
+QUOTED = 80
+"""Most characters of a text that a message repeats."""
 _RADIUS = re.compile(r"(\d+(?:\.\d+)?)\s*(m|km)$")
 
 
@@ -50,12 +53,13 @@ class Area:
             metres = float(found[1]) * (1000.0 if found[2] == "km" else 1.0)
             lat, lon = _numbers(words[:2], text)
             return cls.radius(lat, lon, metres)
-        if len(words) == 4 and not Path(text).exists():
+        written = _file_text(text)
+        if written is not None:
+            return cls.polygon(_json(written, _quoted(text)))
+        if len(words) == 4:
             west, south, east, north = _numbers(words, text)
             return cls.box(west, south, east, north)
-        if Path(text).is_file():
-            return cls.polygon(_json(Path(text).read_text(encoding="utf-8"), text))
-        raise AreaError(f"{text!r} is no area: {HELP}")
+        raise AreaError(f"{_quoted(text)} is no area: {HELP}")
 
     @classmethod
     def box(cls, west: float, south: float, east: float, north: float) -> Area:
@@ -80,7 +84,7 @@ class Area:
             features = geojson["features"] if geojson.get("type") == "FeatureCollection" else [geojson]
             shapes = [geometry_of(f["geometry"] if f.get("type") == "Feature" else f) for f in features]
         except (AttributeError, KeyError, TypeError, ValueError, IndexError, shapely.GEOSException) as error:
-            raise AreaError(f"the area is no GeoJSON polygon ({error!r}): {HELP}") from error
+            raise AreaError(f"the area is no GeoJSON polygon ({_clipped(repr(error))}): {HELP}") from error
         if not shapes or any(s.geom_type not in ("Polygon", "MultiPolygon") or s.is_empty for s in shapes):
             raise AreaError(f"the area holds something other than polygons: {HELP}")
         merged = shapely.union_all([shapely.make_valid(s) for s in shapes])
@@ -95,17 +99,40 @@ class Area:
         return np.asarray(shapely.intersects_xy(self.shape, lon, lat))
 
 
+def _clipped(text: str) -> str:
+    return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
+
+
+def _quoted(text: str) -> str:
+    """What a person wrote, as a message can carry it."""
+    return repr(_clipped(text))
+
+
+def _file_text(path: str) -> str | None:
+    """What a file holds, None where there is none of that name. Raises ``AreaError`` where it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8") if Path(path).is_file() else None
+    except UnicodeDecodeError as error:
+        raise AreaError(f"{_quoted(path)} cannot be read as text ({error.reason}): {HELP}") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise AreaError(f"{_quoted(path)} cannot be read ({error.strerror}): {HELP}") from error
+    except ValueError:
+        return None  # text that no file system takes as a name
+
+
 def _numbers(words: Sequence[str], text: str) -> list[float]:
     try:
         return [float(w) for w in words]
     except ValueError as error:
-        raise AreaError(f"{text!r} holds something that is no number: {HELP}") from error
+        raise AreaError(f"{_quoted(text)} holds something that is no number: {HELP}") from error
 
 
 def _json(text: str, where: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AreaError(f"{where} is not valid GeoJSON ({error}): {HELP}") from error
     if not isinstance(data, dict):
         raise AreaError(f"{where} is not a GeoJSON object: {HELP}")

@@ -68,3 +68,29 @@ def test_what_is_no_area_is_refused_with_the_forms_that_are(text: str, says: str
     with pytest.raises(AreaError, match=says) as caught:
         Area.parse(text)
     assert "300m" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "1,2,3," + "4" * 100_000 + "x", "a\0b", '{"a":' * 100_000])
+def test_a_text_that_no_file_can_be_called_is_refused_and_quoted_in_part(text: str) -> None:
+    with pytest.raises(AreaError) as caught:
+        Area.parse(text)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "area.geojson"
+    file.write_bytes(b"\xff\xfe\x00{")
+    with pytest.raises(AreaError, match="cannot be read"):
+        Area.parse(str(file))
+
+
+def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "area.geojson"
+    file.write_text(json.dumps(SQUARE), encoding="utf-8")
+
+    def closed(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", closed)
+    with pytest.raises(AreaError, match="Permission denied"):
+        Area.parse(str(file))
