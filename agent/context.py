@@ -35,4 +35,6 @@ class Context:
     shortlist: int = 10
     top: int = 3
     images: Mapping[str, Path] = field(default_factory=dict)
-    """Content store: sha256 -> file."""
+    """This command's images: sha256 -> file."""
+    image_folder: Path | None = None
+    """Content store with the images of earlier commands on the same thread, each as ``<sha256>.png``."""

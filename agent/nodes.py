@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -59,7 +60,7 @@ async def retrieve(state: State, runtime: Runtime[Context]) -> State:
         claims_of(state),
         k=context.shortlist,
         within=area_of(state, context),
-        images=context.images,
+        images=_images(state, context),
         # Methods of other packages need not know of the map; theirs is the retriever's shortlist.
         pool=getattr(context.reranker, "pool", 0),
         weights=context.kit.confidence.weights,
@@ -167,6 +168,15 @@ def candidates_of(state: State) -> list[Candidate]:
 
 def checks_of(state: State) -> dict[str, tuple[Evidence, ...]]:
     return {t: tuple(Evidence.from_json(e) for e in found) for t, found in state.get("checks", {}).items()}
+
+
+def _images(state: State, context: Context) -> dict[str, Path]:
+    """The files of the question's images by sha256; those of an earlier command are in the content store."""
+    found = dict(context.images)
+    for _, sha in state.get("images") or []:
+        if sha not in found and context.image_folder is not None:
+            found[sha] = context.image_folder / f"{sha}.png"
+    return found
 
 
 def area_of(state: State, context: Context) -> Any:

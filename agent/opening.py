@@ -70,6 +70,7 @@ def open_context(
             shortlist=settings.shortlist,
             top=min(settings.top, settings.shortlist),
             images=images or {},
+            image_folder=settings.folder("images"),
         )
     finally:
         bench.stop()

@@ -46,7 +46,7 @@ def shortlist(
     """
     scores = np.asarray(retriever.scores(query, active(claims)), dtype=np.float32)
     for _, sha in query.images:
-        scores = scores + standardise(_by_image(retriever, (images or {})[sha]))
+        scores = scores + standardise(_by_image(retriever, (images or {}).get(sha), sha))
     allowed = np.isfinite(scores)
     if within is not None:
         allowed &= np.asarray(within.contains(gallery.lat, gallery.lon), dtype=bool)
@@ -71,11 +71,17 @@ def _with_map(gallery: Gallery, claims: Sequence[Claim], z: Mapping[str, float],
     return sorted(z, key=lambda tile: -found[tile])
 
 
-def _by_image(retriever: Any, path: Path) -> Any:
-    """Cosine of a query image with every tile: float32 [N]."""
+def _by_image(retriever: Any, path: Path | None, sha: str) -> Any:
+    """Cosine of a query image with every tile: float32 [N]. Raises ``SightlineError`` where it is gone or damaged."""
     from PIL import Image
 
     encoder, index = retriever.dense
-    with Image.open(path) as picture:
-        vector = encoder.encode_images([picture.convert("RGB")])
-    return index.scores(vector)[0]
+    again = "begin a new thread and give the image again"
+    if path is None or not path.is_file():
+        raise SightlineError(f"the image {sha[:12]} of this thread is no longer in the image store; {again}")
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            picture = picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise SightlineError(f"the image {path} of this thread cannot be read ({error}); {again}") from None
+    return index.scores(encoder.encode_images([picture]))[0]

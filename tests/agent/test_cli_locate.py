@@ -7,8 +7,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from desk_fakes import FakeGallery, FakeJudge, FakeRetriever
@@ -43,6 +45,7 @@ def app(gallery: FakeGallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             shortlist=settings.shortlist,
             top=settings.top,
             images=images or {},
+            image_folder=settings.folder("images"),
         )
 
     monkeypatch.setattr(opening, "open_context", open_fake)
@@ -225,3 +228,29 @@ def test_square_brackets_in_a_finding_or_a_file_name_are_shown_as_they_are() -> 
     shown = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "/data/[/b]" in shown
     assert "[red]room" in shown
+
+
+def test_a_thread_that_began_with_an_image_goes_on_without_the_option(
+    app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def encode_images(pictures: list[Image.Image]) -> np.ndarray:
+        seen.extend(picture.getpixel((0, 0)) for picture in pictures)
+        return np.ones((1, 2), dtype=np.float32)
+
+    index = SimpleNamespace(scores=lambda vector: np.arange(10, dtype=np.float32).reshape(2, 5)[:1])
+    monkeypatch.setattr(FakeRetriever, "dense", (SimpleNamespace(encode_images=encode_images), index), raising=False)
+    Image.new("RGB", (20, 20), (200, 10, 10)).save(tmp_path / "a.png")
+    image = f"map={tmp_path / 'a.png'}"
+    first = json.loads(run(app, "locate", TEXT, "--gallery", "g", "--json", "--image", image).stdout)
+    (tmp_path / "a.png").unlink()
+    command = ["chat", "--gallery", "g", "--thread", first["thread"]]
+    done = run(app, *command, stdin="There is also a church.\n")
+    assert done.exit_code == 0, done.output
+    assert seen == [(200, 10, 10)] * 2
+    kept = next((tmp_path / "data" / "images").glob("*.png"))
+    kept.write_bytes(b"no picture")
+    assert "cannot be read" in run(app, *command, stdin="There is also a fountain.\n").stdout
+    kept.unlink()
+    assert "no longer in the image store" in run(app, *command, stdin="There is also a fountain.\n").stdout
