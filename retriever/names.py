@@ -12,6 +12,7 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
-from retriever.errors import IndexError_
+from retriever.errors import IndexMismatch
 from retriever.kinds import kinds
 from retriever.types import Claim, Fact
 
@@ -111,7 +112,7 @@ class NameIndex:
             for name in {normal(n) for fact in on_tile for n in fact.names.values()}:
                 if name and name not in _plain_words():
                     where.setdefault(name, set()).add(row)
-        with sqlite3.connect(part) as db:
+        with closing(sqlite3.connect(part)) as db, db:
             db.execute("CREATE VIRTUAL TABLE name USING fts5(text, tokenize='trigram')")
             db.execute("CREATE TABLE place (name INTEGER PRIMARY KEY, text TEXT UNIQUE, rows TEXT)")
             db.execute("CREATE TABLE meta (gallery TEXT, tiles INTEGER)")
@@ -119,32 +120,35 @@ class NameIndex:
             for number, name in enumerate(sorted(where), start=1):
                 db.execute("INSERT INTO name (rowid, text) VALUES (?, ?)", (number, name))
                 db.execute("INSERT INTO place VALUES (?, ?, ?)", (number, name, json.dumps(sorted(where[name]))))
-        db.close()
         part.replace(path)
         return cls(path, tiles)
 
     @classmethod
     def load(cls, path: Path, *, gallery: str) -> NameIndex:
-        """Raises ``IndexError_`` where the index is missing, damaged or another gallery's."""
+        """Raises ``IndexMismatch`` where the index is missing, damaged or another gallery's."""
         if not path.is_file():
-            raise IndexError_(f"there is no names index at {path}: run `sightline index` on its gallery")
+            raise IndexMismatch(f"there is no names index at {path}: run `sightline index` on its gallery")
         try:
-            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+            with closing(_reading(path)) as db:
                 owner, tiles = db.execute("SELECT gallery, tiles FROM meta").fetchone()
-            db.close()
         except (sqlite3.Error, TypeError) as error:
-            raise IndexError_(f"{path} is damaged ({error}): run `sightline index` again") from error
+            raise _damaged(path, error) from error
         if owner != gallery:
-            raise IndexError_(f"{path} belongs to another gallery: run `sightline index` again")
+            raise IndexMismatch(f"{path} belongs to another gallery: run `sightline index` again")
         return cls(path, tiles)
 
     def scores(self, text: str, claims: Sequence[Claim] = ()) -> Floats:
-        """float32 [N], 0 where nothing named is on the tile: likeness times rarity, summed over what is named."""
+        """float32 [N], 0 where nothing named is on the tile: likeness times rarity, summed over what is named.
+
+        Raises ``IndexMismatch`` where the file has gone or been damaged since it was opened.
+        """
         total = np.zeros(self.tiles, np.float32)
-        with sqlite3.connect(f"file:{self.path}?mode=ro", uri=True) as db:
-            for term in self._terms(db, text, claims):
-                total += term.weight * self._term_scores(db, term.text)
-        db.close()
+        try:
+            with closing(_reading(self.path)) as db:
+                for term in self._terms(db, text, claims):
+                    total += term.weight * self._term_scores(db, term.text)
+        except sqlite3.Error as error:
+            raise _damaged(self.path, error) from error
         return total
 
     def _terms(self, db: sqlite3.Connection, text: str, claims: Sequence[Claim]) -> list[Term]:
@@ -184,7 +188,25 @@ class NameIndex:
             query = "SELECT rowid, text FROM name WHERE text MATCH ? ORDER BY rank, rowid LIMIT ?"
         for number, name in db.execute(query, (pattern, CANDIDATES)).fetchall():
             rows = db.execute("SELECT rows FROM place WHERE name = ?", (number,)).fetchone()
-            yield name, json.loads(rows[0])
+            yield name, self._on_tiles(name, rows[0] if rows else "null")
+
+    def _on_tiles(self, name: str, rows: str) -> list[int]:
+        try:
+            found = json.loads(rows)
+            if all(0 <= row < self.tiles for row in found):
+                return list(found)
+        except (TypeError, ValueError) as error:
+            raise _damaged(self.path, error) from error
+        raise _damaged(self.path, f"{name!r} is on tiles that the gallery has not")
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing and makes no new file; the path is quoted, for ``?``, ``#`` and ``%`` in it."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+
+
+def _damaged(path: Path, why: object) -> IndexMismatch:
+    return IndexMismatch(f"{path} is damaged ({why}): run `sightline index` again")
 
 
 def likeness(term: str, name: str) -> float:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from retriever.errors import IndexError_
+from retriever.errors import IndexMismatch
 from retriever.names import NameIndex, likeness, normal, terms_of
 from retriever.types import Claim, Fact
 
@@ -137,13 +140,54 @@ def test_spellings_are_folded() -> None:
 
 def test_an_index_of_another_gallery_is_refused(tmp_path: Path, index: NameIndex) -> None:
     assert NameIndex.load(index.path, gallery=SHA).tiles == len(TILES)
-    with pytest.raises(IndexError_, match="another gallery"):
+    with pytest.raises(IndexMismatch, match="another gallery"):
         NameIndex.load(index.path, gallery="other")
-    with pytest.raises(IndexError_, match="no names index"):
+    with pytest.raises(IndexMismatch, match="no names index"):
         NameIndex.load(tmp_path / "none.sqlite", gallery=SHA)
     index.path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(IndexError_, match="damaged"):
+    with pytest.raises(IndexMismatch, match="damaged"):
         NameIndex.load(index.path, gallery=SHA)
+
+
+@pytest.mark.parametrize("folder", ["what?", "a#b", "100%41", "mode=rw&x", "北京 [1]"])
+def test_any_folder_name_will_do(tmp_path: Path, folder: str) -> None:
+    NameIndex.build(tmp_path / folder / "names.sqlite", TILES, gallery=SHA)
+    index = NameIndex.load(tmp_path / folder / "names.sqlite", gallery=SHA)
+    assert best(index, "", [said("Hop Kee")]) == [1]
+
+
+@pytest.mark.parametrize("damage", ["gone", "noise", "table", "rows"])
+def test_an_index_that_breaks_after_it_was_opened_is_said_to(index: NameIndex, damage: str) -> None:
+    whole = NameIndex.load(index.path, gallery=SHA)
+    if damage == "gone":
+        index.path.unlink()
+    elif damage == "noise":
+        index.path.write_bytes(b"not a database at all" * 100)
+    else:
+        with closing(sqlite3.connect(index.path)) as db, db:
+            db.execute("DROP TABLE name" if damage == "table" else "UPDATE place SET rows = '[999]'")
+    with pytest.raises(IndexMismatch, match="sightline index"):
+        whole.scores("", [said("Hop Kee")])
+
+
+def test_no_connection_is_left_open(index: NameIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def noted(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    monkeypatch.setattr(NameIndex, "_terms", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        index.scores("", [said("Hop Kee")])
+    with pytest.raises(IndexMismatch):
+        NameIndex.load(index.path, gallery="other")
+    assert len(opened) == 2
+    for db in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            db.execute("SELECT 1")
 
 
 def test_building_again_gives_the_same_bytes(tmp_path: Path, index: NameIndex) -> None:
