@@ -9,6 +9,7 @@ import numpy as np
 
 from agent.context import Context
 from agent.state import Json
+from prompts.claims import extract_claims
 from prompts.claims_.area import AreaLimit
 from retriever.errors import SightlineError
 from retriever.types import Claim, Query
@@ -20,11 +21,14 @@ FAR_DEG = 2.0
 
 _POINT = re.compile(r"(-?\d{1,2}\.\d+)\s*[,，]\s*(-?\d{1,3}\.\d+)")
 _REACH = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s*(km|公里|千米|m\b|met(?:re|er)s?|米)", re.IGNORECASE)
+_WHOLE = r"(?:everywhere|(?:in |over )?the whole (?:area|gallery|city|town|map))"
 _EVERYWHERE = re.compile(
-    r"\b(?:search |look )?everywhere\b|\bthe whole (?:area|gallery|city|town)\b|\bno (?:area )?limit\b"
-    r"|全部区域|整个区域|不限区域|不限范围|取消范围",
+    rf"\b(?:search|look|try|find it)(?: again| now)? {_WHOLE}\b|^\W*{_WHOLE}(?: again| now)?(?:,? please)?\W*$"
+    r"|\bno area limit\b|^\W*(?:no|without(?: a| any| the)?|(?:remove|drop|lift) (?:the|any)) (?:area )?limit\b"
+    r"|(?:搜索?|找|看)(?:一下)?(?:全部|整个)(?:区域|图库|城市)|^\W*(?:全部|整个)区域\W*$|不限区域|不限范围|取消范围",
     re.IGNORECASE,
 )
+"""A wish to search without a limit: words such as "bikes everywhere" describe a place and are no wish."""
 
 
 class NoArea(SightlineError):
@@ -39,7 +43,7 @@ def written(text: str) -> tuple[bool, str | None]:
     >>> written("a cafe 30 m away")
     (False, None)
     """
-    if len(text) < 80 and _EVERYWHERE.search(text):
+    if len(text) < 80 and _EVERYWHERE.search(text) and not extract_claims(text):
         return True, None
     point, reach = _POINT.search(text), _REACH.search(text)
     if point is None or reach is None or len(text) > 120:

@@ -27,7 +27,8 @@ def read(state: State, context: Context) -> State:
     change: State = {"turn": turn, "log": [{"turn": turn, "who": "analyst", "text": text}]}
     if not state.get("result"):
         return {**change, **_first(state, text, turn)}
-    change["before"] = _summary(state["result"])
+    # After a fresh start the old result is another place's, so nothing is compared with it.
+    change["before"] = _summary(state["result"]) if state["words"] else {}
     return {**change, **_later(state, text, turn, context)}
 
 
@@ -49,7 +50,7 @@ def _later(state: State, text: str, turn: int, context: Context) -> State:
 
     limited, within = areas.written(text)
     if limited:
-        return {"act": {"kind": "search", "why": "area"}, "within": within}
+        return _inside(within, state)
     before = [Claim.from_json(c) for c in state["claims"]]
     intent = read_turn(text, shown=len(state["result"]["candidates"]), claims=before, turn=turn)
     if intent.intent == "limit_area" and intent.area is not None:
@@ -65,13 +66,21 @@ def _limited(intent: TurnIntent, context: Context, state: State) -> State:
         within = areas.resolve(intent.area, context, state["result"])
     except areas.NoArea as error:
         return {"act": {"kind": "no_area", "reason": str(error)}}
-    return {"act": {"kind": "search", "why": "area"}, "within": within}
+    return _inside(within, state)
+
+
+def _inside(within: str | None, state: State) -> State:
+    """The same search inside another limit; after a fresh start there is nothing to search for yet."""
+    act = {"kind": "search", "why": "area"} if state["words"] else {"kind": "restart"}
+    return {"act": act, "within": within}
 
 
 def _told(intent: TurnIntent, before: Sequence[Claim], words: Sequence[str]) -> State:
     """The ledger's claims and the words that are searched for after a clue, a correction or a retraction."""
     new = list(intent.claims)
     if intent.intent == "new_description":
+        if not new:
+            return {"act": {"kind": "restart"}, "claims": [], "words": [], "within": None, "images": []}
         return _search("description", new, [intent.text])
     if intent.intent == "add_clue":
         return _search("clue", [*before, *new], [*words, intent.text])

@@ -32,6 +32,10 @@ _FIXED = {
         "With that nothing would be left to search for; the candidates stay as they are. Say something else first.",
         "这样就没有可搜索的内容了，候选保持不变。请先补充别的线索。",
     ),
+    "restart": (
+        "What was said before is set aside. Describe the new place: what can be seen from it?",
+        "之前说的内容已清除。请描述新的地点：从那里能看到什么？",
+    ),
     "help": (
         "Add a clue, correct one or take one back; ask why this one, why not another, what tells two apart or what is "
         "uncertain; limit the search to within a distance of a named place or a candidate; switch language.",

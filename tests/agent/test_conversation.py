@@ -179,3 +179,34 @@ async def test_a_side_of_a_candidate_is_a_box(desk: Desk) -> None:
     east = areas.resolve(AreaLimit(text="x", rank=1, bearing_deg=90.0), desk.context, state["result"])
     first = state["result"]["candidates"][0]
     assert float(east.split(",")[0]) == pytest.approx(first["lon"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "lifts"),
+    [
+        ("search everywhere again", True), ("Look everywhere!", True), ("everywhere", True), ("the whole city", True),
+        ("no limit, please", True), ("搜索全部区域", True), ("不限范围", True),
+        ("There are bikes everywhere", False), ("trees everywhere and a cafe", False), ("整个区域都很安静", False),
+        ("search everywhere, there is a church", False), ("There is no limit sign", False),
+    ],
+)  # fmt: skip
+def test_only_a_command_lifts_the_area_limit(text: str, lifts: bool) -> None:
+    assert areas.written(text) == (lifts, None)
+
+
+@pytest.mark.parametrize("words", ["start over", "new search", "reset", "重新开始"])
+async def test_a_fresh_start_searches_for_nothing_and_forgets_what_was_said(
+    desk: Desk, judge: FakeJudge, words: str
+) -> None:
+    await talk(desk, "There is a church here.", "search only within 200 m of the first one")
+    calls = len(judge.calls)
+    state = await talk(desk, words)
+    assert len(judge.calls) == calls
+    assert (state["claims"], state["words"], state["within"]) == ([], [], None)
+    assert "Describe the new place" in state["reply"]["en"]
+    assert "请描述新的地点" in state["reply"]["zh"]
+    assert "Describe the new place" in (await talk(desk, "search everywhere"))["reply"]["en"]
+    state = await talk(desk, "There is a pharmacy and a cafe.")
+    assert "church" not in state["result"]["text"]
+    assert "Before this turn" not in state["reply"]["en"]
+    assert order(state)[0] == "t-a"
