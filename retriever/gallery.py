@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,14 @@ FORMAT = 1
 """Version of the folder's layout; a reader refuses any other."""
 
 MANIFEST, TABLE = "manifest.json", "tiles.parquet"
+PICTURES = ("PNG", "JPEG", "WEBP")
+"""Formats that a tile's picture may have."""
+MAX_PIXELS = 4096 * 4096
+"""Most pixels that a tile's picture may unpack to; no larger one is built."""
+
+# A gallery may come from anyone: its ids and paths become parts of file names, pages and prompts elsewhere.
+_ID = re.compile(r"[A-Za-z0-9_-]+-r\d+c\d+")
+_IMAGE = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\:\0]+")
 
 
 class Gallery:
@@ -65,7 +74,7 @@ class Gallery:
 
     def _read_index(self) -> None:
         table = self._file.read(columns=["id", "lat", "lon", "west", "south", "east", "north", "image"])
-        ids = table.column("id").to_pylist()
+        ids = _checked(table.column("id").to_pylist(), _ID, "tile id")
         order = sorted(range(len(ids)), key=ids.__getitem__)
         self._place = np.asarray(order)
         """Row of the table for each row of ``ids``."""
@@ -76,7 +85,7 @@ class Gallery:
         self.lat: Array = columns["lat"]
         self.lon: Array = columns["lon"]
         self.bounds: Array = np.column_stack([columns[name] for name in ("west", "south", "east", "north")])
-        images = table.column("image").to_pylist()
+        images = _checked(table.column("image").to_pylist(), _IMAGE, "picture's path")
         self._images: list[str] = [images[i] for i in order]
         self._rows = {id_: row for row, id_ in enumerate(self.ids)}
         self._cells = {cell_of(id_): row for row, id_ in enumerate(self.ids)}
@@ -129,13 +138,22 @@ class Gallery:
         )
 
     def image_path(self, id: str) -> Path:  # noqa: A002
-        return self.path / self._images[self.row(id)]
+        """Where a tile's picture lies. Raises ``GalleryError`` where a link leads out of the gallery's folder."""
+        return self._inside(self._images[self.row(id)])
+
+    def _inside(self, image: str) -> Path:
+        path = self.path / image
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise GalleryError(f"the picture {path} leads outside its gallery's folder: put the picture itself there")
+        return path
 
     def image(self, id: str) -> Image.Image:  # noqa: A002
         """The tile's picture, RGB, ``px`` x ``px``. Raises ``GalleryError`` where it is missing or damaged."""
         path = self.image_path(id)
         try:
-            with Image.open(path) as picture:
+            with Image.open(path, formats=PICTURES) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise ValueError(f"{picture.width} x {picture.height} pixels are more than {MAX_PIXELS:,}")
                 return picture.convert("RGB")
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise GalleryError(
@@ -147,7 +165,7 @@ class Gallery:
         for group in range(self._file.num_row_groups):
             rows = self._file.read_row_group(group, columns=["image", "image_sha256"]).to_pylist()
             for row in rows:
-                path = self.path / row["image"]
+                path = self._inside(row["image"])
                 if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != row["image_sha256"]:
                     raise GalleryError(f"the picture {path} is missing or changed: build the gallery again")
 
@@ -171,6 +189,14 @@ class Gallery:
         row, col = cell_of(id)
         around: list[Cell] = [(row + i, col + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
         return [self.ids[self._cells[cell]] for cell in around if cell in self._cells]
+
+
+def _checked(values: list[Any], rule: re.Pattern[str], what: str) -> list[str]:
+    """The values themselves. Raises ``ValueError`` at the first that breaks the rule."""
+    for value in values:
+        if not isinstance(value, str) or not rule.fullmatch(value):
+            raise ValueError(f"{value!r:.80} is no {what}")
+    return values
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

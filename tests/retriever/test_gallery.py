@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from osm_samples import hamlet
+from PIL import Image
 
 from retriever.build import build_gallery
 from retriever.errors import GalleryError, SourceError
@@ -141,3 +145,63 @@ def test_a_manifest_that_does_not_fit_is_refused(gallery: Gallery, tmp_path: Pat
     (path / MANIFEST).write_text("{")
     with pytest.raises(GalleryError, match="damaged"):
         Gallery.open(path)
+
+
+def received(gallery: Gallery, to: Path, **first: Any) -> Path:
+    """A copy of a gallery whose table says other things about its first tile."""
+    path = copy(gallery, to)
+    table = pq.read_table(path / TABLE)
+    for name, value in first.items():
+        column = [value, *table.column(name).to_pylist()[1:]]
+        table = table.set_column(
+            table.schema.get_field_index(name), name, pa.array(column, table.schema.field(name).type)
+        )
+    pq.write_table(table, path / TABLE)
+    return path
+
+
+@pytest.mark.parametrize(
+    "id_",
+    ["../../x-r000c000", "a/b-r000c000", "", "hamlet", "hamlet-r000c000\n", "<b>-r000c000", "c:\\x-r0c0", "-r0c0x"],
+)
+def test_a_received_gallery_with_an_id_that_is_none_is_refused(gallery: Gallery, tmp_path: Path, id_: str) -> None:
+    with pytest.raises(GalleryError, match="damaged"):
+        Gallery.open(received(gallery, tmp_path / "a", id=id_))
+
+
+@pytest.mark.parametrize(
+    "image", ["/etc/hostname", "../b/x.png", "images/../../x.png", "..\\x.png", "c:x.png", "", None]
+)
+def test_a_received_gallery_shows_no_picture_from_outside_its_folder(
+    gallery: Gallery, tmp_path: Path, image: str | None
+) -> None:
+    with pytest.raises(GalleryError, match="damaged"):
+        Gallery.open(received(gallery, tmp_path / "a", image=image))
+
+
+def test_a_link_out_of_the_folder_is_not_followed(gallery: Gallery, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "private.png")
+    path = copy(gallery, tmp_path / "a")
+    id_ = gallery.ids[0]
+    picture = path / gallery.tile(id_).image
+    picture.unlink()
+    picture.symlink_to(tmp_path / "private.png")
+    opened = Gallery.open(path)
+    for show in (opened.image_path, opened.image, lambda _: opened.verify()):
+        with pytest.raises(GalleryError, match="outside"):
+            show(id_)
+
+
+@pytest.mark.parametrize("format_", ["BMP", "GIF", "TIFF", "PPM"])
+def test_a_picture_in_another_format_is_refused(gallery: Gallery, tmp_path: Path, format_: str) -> None:
+    path = copy(gallery, tmp_path / "a")
+    Image.new("RGB", (64, 64)).save(path / gallery.tile(gallery.ids[0]).image, format_)
+    with pytest.raises(GalleryError, match="missing or damaged"):
+        Gallery.open(path).image(gallery.ids[0])
+
+
+def test_a_picture_that_would_unpack_to_very_much_is_refused(gallery: Gallery, tmp_path: Path) -> None:
+    path = copy(gallery, tmp_path / "a")
+    Image.new("1", (5000, 5000)).save(path / gallery.tile(gallery.ids[0]).image)
+    with pytest.raises(GalleryError, match="5000 x 5000"):
+        Gallery.open(path).image(gallery.ids[0])
