@@ -26,12 +26,18 @@ from retriever.errors import SourceError
 from retriever.types import Box
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp")
+FORMATS = ("TIFF", "PNG", "JPEG", "WEBP")
+"""Whatever a file is called, it is read as one of these: others, as VRT, can name any file or address to read."""
 MAX_PIXELS = 64_000_000
 """Most pixels that one read may unpack: a whole picture, or one block of a raster (a COG itself may be any size)."""
 CACHE_BYTES = 128 * 2**20
 
 _THREE = re.compile(r"(?:^|\D)(\d{1,8})[-_](\d{1,8})[-_](\d{1,8})\.\w+$")
 _PATH = re.compile(r"(?:^|/)(\d{1,2})/(\d{1,8})/(\d{1,8})\.\w+$")
+_BEGIN = re.compile(
+    rb"(?P<GTiff>II[*+]\0|MM\0[*+])|(?P<PNG>\x89PNG\r\n)|(?P<JPEG>\xff\xd8\xff)|(?P<WEBP>RIFF.{4}WEBP)", re.DOTALL
+)
+"""How each begins, by the name of GDAL's driver."""
 _WGS84 = "EPSG:4326"
 
 RGBA = NDArray[np.uint8]
@@ -162,11 +168,11 @@ def _locate(path: Path, folder: Path) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
+            with _open(path) as raster:
                 if raster.crs is not None and not raster.transform.is_identity:
                     return _raster(path, raster)
                 width = raster.width
-    except (RasterioError, ValueError) as error:
+    except (RasterioError, OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if tile is None:
         raise SourceError(
@@ -180,6 +186,16 @@ def _locate(path: Path, folder: Path) -> Picture:
         degrees_per_px=(box.north - box.south) / width,
         tile=tile,
     )
+
+
+def _open(path: Path) -> Any:
+    """A raster in one of the ``FORMATS``. Raises ``ValueError`` or ``RasterioError``."""
+    with path.open("rb") as file:
+        begin = file.read(12)
+    found = _BEGIN.match(begin)
+    if not found or not found.lastgroup:
+        raise ValueError(f"it is none of {', '.join(FORMATS)}")
+    return rasterio.open(path, driver=found.lastgroup)
 
 
 def _raster(path: Path, raster: Any) -> Picture:
@@ -209,14 +225,14 @@ def _pixels(box: Box, width: int, height: int) -> Any:
 def _warp_raster(path: Path, to: Any, px: int, resampling: Resampling) -> RGBA:
     layer = np.zeros((4, px, px), np.uint8)
     try:
-        with rasterio.open(path) as raster:
+        with _open(path) as raster:
             alpha = ColorInterp.alpha in raster.colorinterp
             with WarpedVRT(
                 raster, crs=_WGS84, transform=to, width=px, height=px, resampling=resampling, add_alpha=not alpha
             ) as warped:
                 layer[:3] = warped.read(list(_colour_bands(raster)))
                 layer[3] = warped.dataset_mask()
-    except (RasterioError, ValueError) as error:
+    except (RasterioError, OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     return layer
 
@@ -234,7 +250,7 @@ def _unpack(path: Path) -> RGBA:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise SourceError(
                         f"{path.name} would unpack to {picture.width} x {picture.height} pixels, more than "

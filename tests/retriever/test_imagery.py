@@ -12,7 +12,9 @@ import pytest
 import rasterio
 from osm_samples import FRAME, Extract, square
 from PIL import Image
+from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
+from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform
 
 from retriever.build import build_gallery
@@ -171,6 +173,26 @@ def test_pictures_that_do_not_decode_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=f"{victim.name} does not decode"):
             build_gallery(tmp_path / "g", imagery=folder, px=64)
         assert not (tmp_path / "g").exists()
+
+
+def test_a_raster_that_points_at_other_files_is_refused(tmp_path: Path) -> None:
+    geotiff(tmp_path / "private" / "a.tif", 50)
+    (tmp_path / "tif").mkdir()
+    with rasterio.open(tmp_path / "private" / "a.tif") as raster, WarpedVRT(raster) as virtual:
+        copy_raster(virtual, tmp_path / "tif" / "x.tif", driver="VRT")
+    assert b"private" in (tmp_path / "tif" / "x.tif").read_bytes()
+    with pytest.raises(SourceError, match=r"x\.tif does not decode"):
+        Mosaic.scan(tmp_path / "tif")
+
+
+def test_a_chip_that_becomes_another_format_is_refused(tmp_path: Path) -> None:
+    mosaic = Mosaic.scan(chips(tmp_path / "oam", 50))
+    for picture in mosaic.pictures:
+        Image.new("RGB", (256, 256)).save(picture.path, "GIF")
+    with pytest.raises(SourceError, match="does not decode"):
+        mosaic.read(mosaic.bounds, 64)
+    with pytest.raises(SourceError, match="does not decode"):
+        Mosaic.scan(mosaic.folder)
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
