@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from retriever.types import Evidence, Verdict
 
 UNDECIDED = 0.02
 """A probability this close to one half decides nothing."""
+MAP_WEIGHT = 4.0
+"""Log-odds between a tile that holds nothing of what was said and one that holds half of it, by the map; chosen, not
+fitted. A place that holds less than half of what the witness said is not confirmed by the map."""
 
 
 def verdict(p_match: float, evidence: Iterable[Evidence]) -> Verdict:
-    """``match`` from one half up, ``no_match`` below.
+    """``match`` from one half up, ``no_match`` below: the judge's probability, moved by what the map confirms.
 
-    ``cannot_tell`` when the probability is within :data:`UNDECIDED` of one half, or when there is evidence and every
+    Evidence of the map (``by="map"``) shifts the log-odds by ``MAP_WEIGHT * (share - 1/2)``, where the share is claims
+    supported less claims contradicted, of all claims; a map that decides nothing moves nothing. The judge's own
+    evidence is in its probability already.
+    ``cannot_tell`` when the outcome is within :data:`UNDECIDED` of one half, or when there is evidence and every
     piece of it is "unknown": a number with nothing behind it is not a verdict.
 
     >>> verdict(0.9, ())
     'match'
     >>> verdict(0.51, ())
     'cannot_tell'
+    >>> verdict(0.46, [Evidence(claim_id="c1", stance="supports", by="map")])
+    'match'
     """
-    stances = {item.stance for item in evidence}
-    if abs(p_match - 0.5) < UNDECIDED or stances == {"unknown"}:
+    found = list(evidence)
+    if found and {item.stance for item in found} == {"unknown"}:
         return "cannot_tell"
-    return "match" if p_match >= 0.5 else "no_match"
+    p = _moved(p_match, [item.stance for item in found if item.by == "map"])
+    if abs(p - 0.5) < UNDECIDED:
+        return "cannot_tell"
+    return "match" if p >= 0.5 else "no_match"
+
+
+def _moved(p: float, stances: list[str]) -> float:
+    if not set(stances) - {"unknown"}:
+        return p
+    share = (stances.count("supports") - stances.count("contradicts")) / len(stances)
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return 1 / (1 + math.exp(-(math.log(p / (1 - p)) + MAP_WEIGHT * (share - 0.5))))

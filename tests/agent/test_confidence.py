@@ -110,6 +110,16 @@ def test_verdict_words() -> None:
     assert verdict(0.9, [*unknown, Evidence(claim_id="c2", stance="supports")]) == "match"
 
 
+def test_what_the_map_confirms_moves_the_verdict_and_what_the_judge_saw_does_not_count_twice():
+    def by(author, *stances):
+        return [Evidence(claim_id=f"c{i}", stance=s, by=author) for i, s in enumerate(stances)]
+
+    assert verdict(0.46, by("map", "supports", "supports", "supports")) == "match"
+    assert verdict(0.54, by("map", "supports", "unknown", "unknown", "unknown")) == "no_match"
+    assert verdict(0.54, by("map", "contradicts", "supports")) == "no_match"
+    assert verdict(0.46, by("model", "supports", "supports", "supports")) == "no_match"
+
+
 def write(path: Path, **changes: object) -> Path:
     fit = {
         "judge": "mini-judge-1",
