@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from retriever.errors import SourceError
 from retriever.types import Box
@@ -73,7 +73,8 @@ def build(
             jobs=jobs,
             progress=show,
         )
-    Console().print(f"{out}: {len(gallery)} {gallery.view} tiles, gallery {gallery.id}, sha256 {gallery.sha256[:12]}")
+    said = f"{out}: {len(gallery)} {gallery.view} tiles, gallery {gallery.id}, sha256 {gallery.sha256[:12]}"
+    Console().print(said, markup=False, soft_wrap=True)
 
 
 @gallery_app.command()
@@ -91,11 +92,11 @@ def info(
     if json_:
         typer.echo(json.dumps(gallery.manifest, ensure_ascii=False, indent=1))
         return
-    table = Table(title=f"Gallery {gallery.id}", show_header=False, title_justify="left")
+    table = Table(title=Text(f"Gallery {gallery.id}"), show_header=False, title_justify="left")
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in _lines(gallery):
-        table.add_row(name, escape(value))
+        table.add_row(Text(name), Text(value))
     if verify:
         table.add_row("pictures", "all as recorded")
     Console().print(table)

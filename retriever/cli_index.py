@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from retriever.errors import SightlineError
 
@@ -30,7 +31,7 @@ def index(
     from retriever.gallery import Gallery
     from retriever.retrieve import build_index, index_folder
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     tiles, model = Gallery.open(gallery), Encoder.load(encoder)
     folder = index_folder(tiles.path, encoder)
     if not force and _fits(folder, model.id, tiles.sha256):
@@ -41,7 +42,7 @@ def index(
         task = bar.add_task("tiles", total=len(tiles))
         skipped = build_index(tiles, model, folder, batch=batch, on_tiles=lambda n: bar.advance(task, n))
     for tile_id, why in skipped.items():
-        console.print(f"[yellow]skipped[/] {tile_id}: {why}", highlight=False)
+        console.print(Text.assemble(("skipped", "yellow"), f" {tile_id}: {why}"))
     console.print(f"{len(tiles) - len(skipped)} tiles of {tiles.id} indexed with {model.name} in {folder}")
 
 

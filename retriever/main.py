@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from retriever.errors import SightlineError
 
@@ -32,7 +33,9 @@ def main() -> None:
     try:
         build()()
     except SightlineError as error:
-        Console(stderr=True).print(f"[bold red]sightline:[/] {error}", highlight=False, soft_wrap=True)
+        # A Text: square brackets in a path are no markup.
+        said = Text.assemble(("sightline:", "bold red"), f" {error}")
+        Console(stderr=True).print(said, highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         Console(stderr=True).print("\nstopped; nothing that was finished is lost")

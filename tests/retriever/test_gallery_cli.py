@@ -78,6 +78,34 @@ def test_a_failed_build_is_one_sentence_and_a_failing_exit(
     assert not (tmp_path / "g").exists()
 
 
+@pytest.mark.parametrize("folder", ["g [bold]x[red]", "a[/]"])
+def test_square_brackets_in_paths_are_shown(
+    app: typer.Typer,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert f"{folder}: 9 map tiles" in build(app, source, Path(folder))
+    monkeypatch.setattr(main, "build", lambda: app)
+    monkeypatch.setattr(sys, "argv", ["sightline", "gallery", "info", f"no {folder}"])
+    with pytest.raises(SystemExit):
+        main.main()
+    assert f"sightline: there is no gallery at no {folder}: build" in capsys.readouterr().err
+
+
+def test_square_brackets_in_a_manifest_are_shown(app: typer.Typer, source: Path, tmp_path: Path) -> None:
+    build(app, source, tmp_path / "g")
+    manifest = tmp_path / "g" / "manifest.json"
+    said = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**said, "id": "x[red]", "licence": "free[/]\\", "fonts": {"[dim]": "f[b]"}}))
+    shown = CliRunner().invoke(app, ["gallery", "info", str(tmp_path / "g")]).stdout
+    for words in ("Gallery x[red]", "free[/]\\ ", "font, [dim]", "f[b]"):
+        assert words in shown
+
+
 def test_an_unknown_cover_is_refused(app: typer.Typer, source: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["gallery", "build", str(tmp_path / "g"), "--osm", str(source), "--cover", "sea"])
     assert isinstance(result.exception, SourceError)

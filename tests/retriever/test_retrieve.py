@@ -141,3 +141,18 @@ def test_the_command_makes_an_index_and_a_second_run_has_nothing_to_do(place: tu
     again = CliRunner().invoke(build(), ["index", str(tmp_path / "g"), "--encoder", place[1]])
     assert again.exit_code == 0
     assert "up to date" in again.stderr.replace("\n", " ")
+
+
+def test_the_command_shows_square_brackets_in_paths(
+    place: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(place[0], tmp_path / "g[red]")
+    monkeypatch.chdir(tmp_path)
+    gallery = Gallery.open("g[red]")
+    gallery.image_path(gallery.ids[0]).write_bytes(b"")
+    run = CliRunner().invoke(build(), ["index", "g[red]", "--encoder", place[1], "--force"])
+    assert run.exit_code == 0, run.output
+    assert f"skipped {gallery.ids[0]}: the picture g[red]/images/" in run.stderr
+    assert f" in {index_folder(gallery.path, place[1])}\n" in run.stderr
+    again = CliRunner().invoke(build(), ["index", "g[red]", "--encoder", place[1]])
+    assert f"{index_folder(gallery.path, place[1])} is up to date" in again.stderr
