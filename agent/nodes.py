@@ -11,7 +11,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from agent.answer import authors, candidate_json, explain_shown
+from agent.answer import Told, authors, candidate_json, explain_shown
 from agent.context import Context
 from agent.conversation import read, respond
 from agent.ledger import map_evidence, net_support
@@ -19,7 +19,7 @@ from agent.rerankers import check_permutation
 from agent.shortlist import shortlist
 from agent.state import Json, State
 from retriever.posterior import Features, Prior
-from retriever.types import Candidate, Claim, Evidence, Judgement, Query, Ranking, Usage
+from retriever.types import Candidate, Claim, Evidence, Query, Ranking, Usage
 
 Node = Callable[[State, Runtime[Context]], Awaitable[State]]
 
@@ -107,14 +107,14 @@ async def answer(state: State, runtime: Runtime[Context]) -> State:
     ranking = Ranking.from_json(state["ranking"])
     cells = state["posterior"]["cells"]
     judged = [dataclasses.replace(j, confidence=cells[j.tile_id]) for j in ranking.judgements]
-    explained, usage = await explain_shown(context, said, judged, checks_of(state))
-    total = (_usage(state) + usage).to_json()
+    explained = await explain_shown(context, said, judged, checks_of(state))
+    total = sum((told.usage for told in explained), start=_usage(state)).to_json()
     searched: State = {**state, "usage": total}
     result = result_json(searched, context, explained)
     return {**respond({**searched, "result": result}), "result": result, "usage": total}
 
 
-def result_json(state: State, context: Context, judgements: Sequence[Judgement]) -> Json:
+def result_json(state: State, context: Context, explained: Sequence[Told]) -> Json:
     """The whole answer as ``--json`` prints it."""
     posterior, found = state["posterior"], features_of(state)
     ranks = {c.tile_id: c.rank for c in candidates_of(state)}
@@ -126,13 +126,13 @@ def result_json(state: State, context: Context, judgements: Sequence[Judgement])
         "claims": state["claims"],
         "candidates": [
             {
-                **candidate_json(context, j, rank),
-                "retrieval_rank": ranks[j.tile_id],
-                "features": found[j.tile_id].to_json(),
+                **candidate_json(context, told, rank),
+                "retrieval_rank": ranks[told.judgement.tile_id],
+                "features": found[told.judgement.tile_id].to_json(),
             }
-            for rank, j in enumerate(judgements, 1)
+            for rank, told in enumerate(explained, 1)
         ],
-        "shown": min(context.top, len(judgements)),
+        "shown": min(context.top, len(explained)),
         "outside_probability": posterior["outside"],
         "elsewhere_probability": posterior["elsewhere"],
         "confidence": {"calibrated": posterior["calibrated"], "note": posterior["note"]},
@@ -140,7 +140,7 @@ def result_json(state: State, context: Context, judgements: Sequence[Judgement])
         "method": state["ranking"]["method"],
         "judge": {"backend": context.backend, "model": context.model},
         "encoder": context.encoder,
-        "explanations": authors(judgements),
+        "explanations": authors(explained),
         "usage": state["usage"],
     }
 

@@ -145,6 +145,8 @@ def _reasons(candidate: Json, spoken: str) -> Panel:
     told = candidate["explanation"]
     words = [Text(told[lang]) for lang in ("en", "zh") if spoken in (lang, "both")]
     author = "written by the model" if told["author"] == "model" else "written from the ledger by a template"
+    if candidate.get("explanation_error"):
+        author += f"; the judge gave no reasons: {candidate['explanation_error']}"
     _, style = _VERDICTS[candidate["verdict"]]
     title, subtitle = Text(f"#{candidate['rank']} {candidate['tile_id']}", style="bold"), Text(author, style="dim")
     return Panel(Group(*words), title=title, subtitle=subtitle, border_style=style, box=box.ROUNDED)

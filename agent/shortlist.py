@@ -80,8 +80,8 @@ def _by_image(retriever: Any, path: Path | None, sha: str) -> Any:
     if path is None or not path.is_file():
         raise SightlineError(f"the image {sha[:12]} of this thread is no longer in the image store; {again}")
     try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            picture = picture.convert("RGB")
+        with Image.open(path, formats=("PNG",)) as kept:
+            picture = kept.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise SightlineError(f"the image {path} of this thread cannot be read ({error}); {again}") from None
     return index.scores(encoder.encode_images([picture]))[0]

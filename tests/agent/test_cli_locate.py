@@ -93,6 +93,12 @@ def test_a_dead_server_ends_well_and_is_said_clearly(app: typer.Typer) -> None:
     assert "All candidates: not judged: the model server" in done.stdout
 
 
+def test_reasons_that_could_not_be_had_are_said_below_the_template(app: typer.Typer) -> None:
+    judges["now"] = FakeJudge(babbles=True)
+    done = run(app, "locate", TEXT, "--gallery", "g")
+    assert "the judge gave no reasons: the model's answer is not JSON" in done.stdout
+
+
 def test_a_hung_up_judge_never_becomes_a_score(app: typer.Typer) -> None:
     judges["now"] = None
     result = json.loads(run(app, "locate", TEXT, "--gallery", "g", "--json").stdout)

@@ -11,6 +11,7 @@ import pytest
 from desk_fakes import FakeGallery, FakeJudge, FakeRetriever, claim
 
 from agent import conversation
+from agent.answer import _worded
 from agent.context import Context
 from agent.desk import Desk, open_desk
 from agent.graph import STEPS, build
@@ -18,7 +19,7 @@ from agent.rerankers import Kit, create
 from agent.shortlist import shortlist
 from retriever.errors import SightlineError
 from retriever.posterior import Weights
-from retriever.types import Query
+from retriever.types import Explanation, Judgement, Query
 
 TEXT = "There is a pharmacy and next to it a cafe."
 
@@ -77,6 +78,7 @@ async def test_reasons_are_written_only_for_the_tiles_shown(gallery: FakeGallery
 
 
 async def test_a_method_that_has_its_reasons_is_not_asked_for_them_again(gallery: FakeGallery) -> None:
+    gallery.places = dict.fromkeys(gallery.ids, ("pharmacy", "cafe"))
     judge = FakeJudge()
     result = await locate(desk_context(gallery, judge, reranker="verdict"))
     assert sum(kind == "explain" for kind, _ in judge.calls) == 4
@@ -91,7 +93,42 @@ async def test_reasons_that_the_model_cannot_write_come_from_the_template_and_ar
     assert told["author"] == "template"
     assert "pharmacy" in told["en"]
     assert "药店" in told["zh"]
-    assert result["explanations"] == {"model": 0, "template": 2}
+    assert result["explanations"] == {"model": 0, "template": 2, "failed": 2}
+    errors = [c["explanation_error"] for c in result["candidates"]]
+    assert errors == ["the model's answer is not JSON"] * 2 + [None] * 2
+
+
+@pytest.mark.parametrize("reranker", ["posterior", "verdict"])
+async def test_words_for_a_match_are_not_shown_where_it_cannot_be_told(gallery: FakeGallery, reranker: str) -> None:
+    gallery.places = dict.fromkeys(gallery.ids)  # type: ignore[assignment]
+    judge = FakeJudge(dict.fromkeys(gallery.ids, 0.9))
+    result = await locate(desk_context(gallery, judge, reranker=reranker, top=2))
+    told = [c for c in result["candidates"] if c["explanation"] is not None]
+    assert len(told) >= 2
+    for candidate in told:
+        assert (candidate["verdict"], candidate["explanation"]["author"]) == ("cannot_tell", "template")
+        assert "cannot be told" in candidate["explanation"]["en"]
+        assert "model" in {e["by"] for e in candidate["evidence"]}
+
+
+@pytest.mark.parametrize(("word", "p", "kept"), [("match", 0.9, True), ("match", 0.3, False), ("no_match", 0.7, False)])
+def test_the_judges_words_are_shown_only_with_the_verdict_that_they_conclude(word: Any, p: float, kept: bool) -> None:
+    words = Explanation(en="As I see it.", zh="依我看。", author="model")
+    judged = Judgement(tile_id="t", verdict=word, score=p, score_kind="p_match", explanation=words)
+    shown = _worded([claim(1, "cafe")], judged).explanation
+    assert shown is not None
+    assert (shown == words) == kept
+
+
+async def test_a_verdict_does_not_depend_on_whether_the_tile_is_shown(gallery: FakeGallery) -> None:
+    gallery.places = dict.fromkeys(gallery.ids, ())
+    judge = FakeJudge(dict.fromkeys(gallery.ids, 0.9))
+    result = await locate(desk_context(gallery, judge, top=0), "There is a church.")
+    told = [{e["stance"] for e in c["evidence"]} for c in result["candidates"]]
+    assert [c["verdict"] for c in result["candidates"]] == [
+        "cannot_tell" if t == {"unknown"} else "match" for t in told
+    ]
+    assert {"unknown"} in told
 
 
 async def test_a_server_that_is_down_gives_the_retrieval_order_marked_not_judged(gallery: FakeGallery) -> None:
