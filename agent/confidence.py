@@ -42,18 +42,23 @@ class Confidence:
     weights: Weights = field(default_factory=Weights)
     calibrated: bool = False
     note: str = "uncalibrated: documented default weights"
+    judge: str = "none"
+    """Whose probabilities the weights were fitted with; ``none``: with no judge's."""
 
     def posterior(self, features: Mapping[str, Features], prior: Prior) -> Posterior:
         """The posterior over the cells in ``features``, elsewhere and outside."""
         ids = list(features)
         logs = log_weights(self.weights, [features[i] for i in ids], prior)
         p = np.exp(logs - np.logaddexp.reduce(logs))
+        # Weights that expect a judge's probabilities promise nothing where it judged no tile.
+        fits = self.judge == "none" or any(f.p_match is not None for f in features.values())
+        unjudged = f"uncalibrated: the weights were fitted with the judge, which judged nothing here ({self.note})"
         return Posterior(
             cells={tile: float(v) for tile, v in zip(ids, p[:-2], strict=True)},
             elsewhere=float(p[-2]),
             outside=float(p[-1]),
-            calibrated=self.calibrated,
-            note=self.note,
+            calibrated=self.calibrated and fits,
+            note=unjudged if self.calibrated and not fits else self.note,
         )
 
 
@@ -68,7 +73,8 @@ def load(judge: str, encoder: str, path: Path = PARAMETERS) -> Confidence:
         fits = json.loads(path.read_text(encoding="utf-8"))["fits"]
         for fit in fits:
             if fit["judge"] == judge and fit["encoder"] == encoder:
-                return Confidence(weights=Weights.from_json(fit["weights"]), calibrated=True, note=_note(fit))
+                weights = Weights.from_json(fit["weights"])
+                return Confidence(weights=weights, calibrated=True, note=_note(fit), judge=judge)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path} does not hold confidence parameters ({error}); run 'sightline calibrate' again"

@@ -158,3 +158,15 @@ def test_the_stored_log_sums_are_those_of_the_grid() -> None:
     z = (SCORES - SCORES.mean()) / SCORES.std()
     prior = Prior.of(SCORES)
     assert prior.log_total(GRID[5]) == pytest.approx(np.log(np.exp(GRID[5] * z).sum()), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("judge", "p", "calibrated"), [("none", None, True), ("mini", None, False), ("mini", 0.7, True)]
+)
+def test_weights_fitted_with_a_judge_are_calibrated_only_where_it_judged(
+    judge: str, p: float | None, calibrated: bool
+) -> None:
+    fitted = Confidence(calibrated=True, note="calibrated on 5 queries", judge=judge)
+    features = {"a": Features(retrieval=3.0, p_match=p), "b": Features(retrieval=2.0)}
+    found = fitted.posterior(features, Prior.of(SCORES))
+    assert (found.calibrated, found.note.startswith("uncalibrated")) == (calibrated, not calibrated)
