@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from agent.serving_open import REQUIRE_VLLM
 from agent.settings import Settings
 from retriever.errors import IndexError_, ServerUnavailable
 
@@ -109,9 +110,16 @@ def run(settings: Settings, folder: Path | None) -> None:
 
 def _insist(room: Room, settings: Settings) -> None:
     context = room.desk.context
+    if context.backend == "vllm":
+        return
+    why = context.kit.why_no_judge if context.kit.judge is None else f"the judge answers from {context.backend}"
+    if os.environ.get(REQUIRE_VLLM) == "1":
+        raise ServerUnavailable(
+            f"{REQUIRE_VLLM} is set, so the demo's judge must be our vLLM server, but it is not: {why}. "
+            "'sightline doctor' says what is missing; leave --server and --backend out, or unset the variable"
+        )
     chosen = settings.server is not None or settings.backend in ("transformers", "none")
-    if vllm_required() and not chosen and context.backend != "vllm":
-        why = context.kit.why_no_judge or f"the judge answers from {context.backend}"
+    if vllm_required() and not chosen:
         raise ServerUnavailable(
             f"on this machine the demo's judge must be the vLLM server, but it is not: {why}. "
             "'sightline doctor' says what is missing; --backend transformers goes without it"

@@ -72,7 +72,8 @@ def test_image_views_that_were_never_learned_are_named() -> None:
 
 
 def room(backend: str, why: str = "libnuma is missing") -> Any:
-    context = SimpleNamespace(backend=backend, kit=Kit(why_no_judge=why))
+    judge: Any = None if backend == "none" else object()
+    context = SimpleNamespace(backend=backend, kit=Kit(judge=judge, why_no_judge=why))
     return SimpleNamespace(desk=SimpleNamespace(context=context))
 
 
@@ -86,6 +87,22 @@ def test_the_demo_insists_on_vllm_where_it_can_run(settings: Settings, monkeypat
     demo._insist(room("none"), settings.model_copy(update={"backend": "none"}))
     monkeypatch.setattr(demo, "vllm_required", lambda: False)
     demo._insist(room("transformers"), settings)
+
+
+@pytest.mark.parametrize(
+    ("backend", "asked"),
+    [("none", {"backend": "none"}), ("url", {"server": "http://127.0.0.1:9/v1"}), ("transformers", {})],
+)
+def test_a_demo_that_must_use_vllm_lets_no_option_talk_it_out_of_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, backend: str, asked: dict[str, str]
+) -> None:
+    monkeypatch.setattr(demo, "vllm_required", lambda: False)
+    chosen = settings.model_copy(update=asked)
+    demo._insist(room(backend), chosen)
+    monkeypatch.setenv("SIGHTLINE_REQUIRE_VLLM", "1")
+    with pytest.raises(ServerUnavailable, match="SIGHTLINE_REQUIRE_VLLM is set"):
+        demo._insist(room(backend), chosen)
+    demo._insist(room("vllm"), chosen)
 
 
 def test_the_demo_is_kept_in_the_repository_or_with_the_users_data(
