@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import shapely
 from shapely.geometry import LineString, Point, box
@@ -148,10 +147,3 @@ def roundabout(streets: list[Street], radius: float, centre: XY, sides: int = 24
             angles[a] = (centre[0] + radius * math.cos(a), centre[1] + radius * math.sin(a))
     ring = [angles[a] for a in sorted(angles)]
     return LineString([*ring, ring[0]])
-
-
-def straight_enough(line: LineString) -> bool:
-    """Whether a line has no sharp corner."""
-    points = list(line.coords)
-    heads = [math.atan2(b[1] - a[1], b[0] - a[0]) for a, b in pairwise(points)]
-    return all(abs(_turn(a, b)) < 0.5 for a, b in pairwise(heads))
