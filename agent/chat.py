@@ -34,9 +34,9 @@ def converse(room: Room, *, thread: str | None = None, within: str | None = None
         if text in ("/help", "?"):
             out.print(HELP, style="dim")
             continue
-        first = not state.get("result")
         try:
-            state = _turn(room, name, text, state, within if first else None)
+            state = _turn(room, name, text, state, within)
+            within = None
         except SightlineError as error:
             out.print(Text(str(error), style="bold red"))
             continue

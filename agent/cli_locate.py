@@ -60,12 +60,20 @@ def locate(
     settings = settings_with(top=top, shortlist=shortlist, lang=lang, reranker=reranker, server=server, backend=backend)
     if (batch is None) != (out is None) or (batch is None) == (text is None):
         raise SightlineError("give either a description, or --batch with --out")
+    if batch is not None:
+        _alone({"--image": bool(image), "--json": as_json, "--lang": lang is not None})
     kept = keep_images(settings, image or [])
     with opened(gallery, settings, keep=batch is None, images={sha: path for _, sha, path in kept}) as room:
         if batch is not None and out is not None:
             _batch(room, batch, out, within, parallel)
         else:
             _one(room, text or "", [(view, sha) for view, sha, _ in kept], within, as_json)
+
+
+def _alone(given: dict[str, bool]) -> None:
+    """Refuses options that a batch would ignore: its lines hold texts only and its file is JSON in both languages."""
+    for option in (name for name, there in given.items() if there):
+        raise SightlineError(f"--batch and {option} do not go together; leave {option} out")
 
 
 def chat(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent import confidence as conf
 from agent.context import Context
@@ -18,7 +19,11 @@ from agent.rerankers import Kit, create
 from agent.settings import Settings
 from retriever.errors import SightlineError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 MAX_IMAGE_BYTES = 50_000_000
+MAX_IMAGE_PIXELS = 64_000_000
 VIEWS = ("map", "ground", "panorama", "uav")
 
 Say = Callable[[str], None]
@@ -112,16 +117,32 @@ def keep_image(spec: str, folder: Path) -> tuple[str, str, Path]:
         if path.stat().st_size > MAX_IMAGE_BYTES:
             raise SightlineError(f"the image {path} is larger than {MAX_IMAGE_BYTES // 1_000_000} MB; make it smaller")
         raw = path.read_bytes()
-        with Image.open(io.BytesIO(raw)) as picture:
+        with Image.open(io.BytesIO(raw), formats=("PNG", "JPEG", "WEBP")) as picture:
+            if picture.width * picture.height > MAX_IMAGE_PIXELS:
+                raise SightlineError(
+                    f"the image {path} has {picture.width} x {picture.height} pixels, of which at most "
+                    f"{MAX_IMAGE_PIXELS // 1_000_000} million are read; make it smaller"
+                )
             small = picture.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise SightlineError(f"the image {path} cannot be read as a picture ({error})") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise SightlineError(f"the image {path} cannot be read as a PNG, JPEG or WebP picture ({error})") from None
     sha = hashlib.sha256(raw).hexdigest()
-    kept = folder / f"{sha}.png"
-    if not kept.exists():
-        small.thumbnail((2048, 2048))
-        small.save(kept)
-    return view, sha, kept
+    return view, sha, _stored(small, folder / f"{sha}.png")
+
+
+def _stored(picture: Image.Image, kept: Path) -> Path:
+    """The picture, made small, under its name in the content store: whole or not at all."""
+    if kept.exists():
+        return kept
+    part = kept.with_suffix(f".{os.getpid()}.part")
+    try:
+        picture.thumbnail((2048, 2048))
+        picture.save(part, format="PNG")
+        os.replace(part, kept)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SightlineError(f"the image cannot be kept as {kept} ({error.strerror or error}); make room") from None
+    return kept
 
 
 def untrained(views: Sequence[str]) -> str | None:

@@ -111,6 +111,9 @@ def test_a_hung_up_judge_never_becomes_a_score(app: typer.Typer) -> None:
     [
         (["locate", "--gallery", "g"], "either a description"),
         (["locate", TEXT, "--gallery", "g", "--batch", "q.jsonl"], "either a description"),
+        (["locate", "--gallery", "g", "--batch", "q", "--out", "r", "--json"], "--batch and --json"),
+        (["locate", "--gallery", "g", "--batch", "q", "--out", "r", "--lang", "zh"], "--batch and --lang"),
+        (["locate", "--gallery", "g", "--batch", "q", "--out", "r", "--image", "map=x"], "--batch and --image"),
         (["locate", TEXT, "--gallery", "g", "--reranker", "magic"], "known are"),
         (["locate", TEXT, "--gallery", "g", "--lang", "fr"], "setting lang"),
         (["locate", TEXT, "--gallery", "g", "--within", "somewhere"], "no area"),
@@ -260,3 +263,15 @@ def test_a_thread_that_began_with_an_image_goes_on_without_the_option(
     assert "cannot be read" in run(app, *command, stdin="There is also a fountain.\n").stdout
     kept.unlink()
     assert "no longer in the image store" in run(app, *command, stdin="There is also a fountain.\n").stdout
+
+
+def test_an_area_limit_given_with_a_thread_holds_from_the_next_turn_on(app: typer.Typer, gallery: FakeGallery) -> None:
+    first = json.loads(run(app, "locate", TEXT, "--gallery", "g", "--json").stdout)
+    limit = f"{gallery.lat[4]},{gallery.lon[4]},70m"
+    command = ["chat", "--gallery", "g", "--thread", first["thread"], "--within", limit]
+    done = run(app, *command, stdin="There is also a church.\nsearch everywhere\n")
+    assert done.exit_code == 0, done.output
+    limited, everywhere = done.stdout.split("> search everywhere")
+    assert f"within {limit[:12]}" in limited
+    assert "t-b" not in limited.split("> There is also")[1]
+    assert "t-b" in everywhere

@@ -66,6 +66,32 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         opening.keep_image(f"map={tmp_path / 'bomb.png'}", tmp_path)
 
 
+def test_a_picture_of_another_format_or_of_too_many_pixels_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png", format="BMP")
+    with pytest.raises(SightlineError, match="PNG, JPEG or WebP"):
+        opening.keep_image(f"map={tmp_path / 'a.png'}", tmp_path)
+    Image.new("RGB", (40, 30)).save(tmp_path / "b.png")
+    monkeypatch.setattr(opening, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(SightlineError, match="40 x 30 pixels"):
+        opening.keep_image(f"map={tmp_path / 'b.png'}", tmp_path)
+
+
+def test_a_picture_that_cannot_be_kept_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    store = tmp_path / "store"
+    store.mkdir()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(opening.os, "replace", full)
+    with pytest.raises(SightlineError, match="No space left"):
+        opening.keep_image(f"map={tmp_path / 'a.png'}", store)
+    assert list(store.iterdir()) == []
+
+
 def test_image_views_that_were_never_learned_are_named() -> None:
     assert opening.untrained(["map"]) is None
     assert "ground, uav" in str(opening.untrained(["uav", "map", "ground"]))
