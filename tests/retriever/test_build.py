@@ -208,9 +208,10 @@ def test_work_for_other_inputs_is_not_reused(source: Path, tmp_path: Path, drawn
 
 KILLED = """
 import sys, time
+from retriever import batch
 from retriever.build import build_gallery
 write = batch._png
-batch._png = lambda picture: (time.sleep(0.02), write(picture))[1]
+batch._png = lambda picture: (time.sleep(0.2), write(picture))[1]
 build_gallery(sys.argv[2], osm=sys.argv[1], px=64)
 """
 
