@@ -15,7 +15,7 @@ from rich.text import Text
 
 from agent.serving_open import REQUIRE_VLLM
 from agent.settings import Settings
-from retriever.errors import IndexError_, ServerUnavailable
+from retriever.errors import IndexMismatch, ServerUnavailable
 
 if TYPE_CHECKING:
     from agent.cli_locate import Room
@@ -79,7 +79,7 @@ def _index(gallery: Path, screen: Console, encoder: str) -> None:
     folder = index_folder(gallery, encoder)
     try:
         VectorIndex.load(folder, encoder=model.id, gallery=tiles.sha256)
-    except IndexError_:
+    except IndexMismatch:
         with screen.status("embedding the town's tiles (once)"):
             build_index(tiles, model, folder)
 

@@ -48,7 +48,7 @@ def open_context(
 ) -> Iterator[Context]:
     """Everything a run needs. A judge that cannot be had is no error: the context then says why.
 
-    ``say`` hears what is being opened. Raises ``GalleryError``, ``IndexError_`` or ``ModelError``. Outside any event
+    ``say`` hears what is being opened. Raises ``GalleryError``, ``IndexMismatch`` or ``ModelError``. Outside any event
     loop only, because starting a model server runs one of its own.
     """
     from retriever.gallery import Gallery

@@ -41,6 +41,3 @@ class ReplyError(SightlineError):
     """The model answered, but not in the form that was asked for."""
 
     status = 502
-
-
-IndexError_ = IndexMismatch

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.errors import IndexError_
+from retriever.errors import IndexMismatch
 from retriever.models import write_atomic
 
 VECTORS, SIDECAR = "vectors.faiss", "index.json"
@@ -72,22 +72,22 @@ class VectorIndex:
 
     @classmethod
     def load(cls, folder: Path, *, encoder: str, gallery: str) -> VectorIndex:
-        """Raises ``IndexError_`` where there is no whole index or it belongs to another encoder or gallery."""
+        """Raises ``IndexMismatch`` where there is no whole index or it belongs to another encoder or gallery."""
         import faiss
 
         sidecar = read_sidecar(folder)
         for what, mine in (("encoder", encoder), ("gallery", gallery)):
             if sidecar[what] != mine:
-                raise IndexError_(
+                raise IndexMismatch(
                     f"the index {folder} was made with another {what} ({str(sidecar[what])[:12]}, not {mine[:12]}): "
                     "run `sightline index` again"
                 )
         try:
             index = faiss.read_index(str(folder / VECTORS))
         except RuntimeError as error:
-            raise IndexError_(f"{folder / VECTORS} is missing or damaged: run `sightline index` again") from error
+            raise IndexMismatch(f"{folder / VECTORS} is missing or damaged: run `sightline index` again") from error
         if (index.ntotal, index.d) != (sidecar["tiles"], sidecar["dim"]):
-            raise IndexError_(f"{folder / VECTORS} does not fit its {SIDECAR}: run `sightline index` again")
+            raise IndexMismatch(f"{folder / VECTORS} does not fit its {SIDECAR}: run `sightline index` again")
         return cls(index, sidecar)
 
     def __len__(self) -> int:
@@ -101,7 +101,7 @@ class VectorIndex:
         import faiss
 
         if queries.ndim != 2 or queries.shape[1] != self._index.d:
-            raise IndexError_(
+            raise IndexMismatch(
                 f"queries of {queries.shape[-1]} numbers do not fit an index of {self._index.d}: use the same encoder"
             )
         allowed = None if rows is None else np.flatnonzero(rows)
@@ -126,15 +126,15 @@ class VectorIndex:
 
 
 def read_sidecar(folder: Path) -> dict[str, Any]:
-    """What an index says about itself. Raises ``IndexError_`` where there is none."""
+    """What an index says about itself. Raises ``IndexMismatch`` where there is none."""
     path = folder / SIDECAR
     try:
         sidecar: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         complete = {"encoder", "gallery", "tiles", "dim"} <= set(sidecar)
     except OSError as error:
-        raise IndexError_(f"there is no index at {folder}: run `sightline index` on its gallery") from error
+        raise IndexMismatch(f"there is no index at {folder}: run `sightline index` on its gallery") from error
     except (ValueError, TypeError) as error:
-        raise IndexError_(f"{path} is damaged: run `sightline index` again") from error
+        raise IndexMismatch(f"{path} is damaged: run `sightline index` again") from error
     if not complete:
-        raise IndexError_(f"{path} is damaged: run `sightline index` again")
+        raise IndexMismatch(f"{path} is damaged: run `sightline index` again")
     return sidecar

@@ -48,7 +48,7 @@ class Retriever:
 
     @classmethod
     def open(cls, gallery_path: Path | str, encoder: str = DEFAULT_ENCODER) -> Retriever:
-        """Raises ``GalleryError``, and ``IndexError_`` where `sightline index` has not been run for this gallery."""
+        """Raises ``GalleryError``, and ``IndexMismatch`` where `sightline index` has not been run for this gallery."""
         gallery = Gallery.open(gallery_path)
 
         def load() -> tuple[Encoder, VectorIndex]:

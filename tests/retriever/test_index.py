@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retriever.errors import IndexError_
+from retriever.errors import IndexMismatch
 from retriever.index import SIDECAR, VECTORS, VectorIndex
 
 ENCODER, GALLERY = "encoder-id", "gallery-sha"
@@ -63,12 +63,12 @@ def test_another_encoder_or_gallery_is_refused(
     index: VectorIndex, tmp_path: Path, encoder: str, gallery: str, what: str
 ) -> None:
     index.save(tmp_path)
-    with pytest.raises(IndexError_, match=f"another {what}"):
+    with pytest.raises(IndexMismatch, match=f"another {what}"):
         VectorIndex.load(tmp_path, encoder=encoder, gallery=gallery)
 
 
 def test_queries_of_another_width_are_refused(index: VectorIndex) -> None:
-    with pytest.raises(IndexError_, match="same encoder"):
+    with pytest.raises(IndexMismatch, match="same encoder"):
         index.search(unit(1, dim=9), 3)
 
 
@@ -90,7 +90,7 @@ def test_a_damaged_index_asks_to_be_made_again(index: VectorIndex, tmp_path: Pat
     else:
         VectorIndex.build(unit(9), encoder=ENCODER, gallery=GALLERY).save(tmp_path / "other")
         (tmp_path / VECTORS).write_bytes((tmp_path / "other" / VECTORS).read_bytes())
-    with pytest.raises(IndexError_, match="sightline index"):
+    with pytest.raises(IndexMismatch, match="sightline index"):
         VectorIndex.load(tmp_path, encoder=ENCODER, gallery=GALLERY)
 
 

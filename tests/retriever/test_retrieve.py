@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from retriever.area import Area
 from retriever.build import build_gallery
 from retriever.encoder import Encoder
-from retriever.errors import GalleryError, IndexError_
+from retriever.errors import GalleryError, IndexMismatch
 from retriever.gallery import Gallery
 from retriever.main import build
 from retriever.retrieve import QueryError, Retriever, build_index, index_folder
@@ -96,14 +96,14 @@ def test_the_same_question_gets_the_same_answer(place: tuple[Path, str], retriev
 
 
 def test_without_an_index_the_command_to_make_one_is_named(place: tuple[Path, str], tmp_path: Path) -> None:
-    with pytest.raises(IndexError_, match="sightline index"):
+    with pytest.raises(IndexMismatch, match="sightline index"):
         Retriever.open(place[0], str(write_bundle(tmp_path / "other")))
 
 
 def test_an_index_of_an_encoder_that_has_changed_since_is_refused(place: tuple[Path, str], tmp_path: Path) -> None:
     shutil.copytree(place[0], tmp_path / "g")
     changed = write_bundle(tmp_path / "tiny", seed=9)
-    with pytest.raises(IndexError_, match="another encoder"):
+    with pytest.raises(IndexMismatch, match="another encoder"):
         Retriever.open(tmp_path / "g", str(changed)).retrieve(QUERY)
 
 
