@@ -66,7 +66,10 @@ class FakeGallery:
         return self.path / f"{tile_id}.png"
 
     def image(self, tile_id: str) -> Image.Image:
-        return Image.open(io.BytesIO(self.image_path(tile_id).read_bytes())).convert("RGB")
+        try:
+            return Image.open(io.BytesIO(self.image_path(tile_id).read_bytes())).convert("RGB")
+        except OSError as error:
+            raise GalleryError(f"the picture of {tile_id} is missing ({error})") from error
 
     def nearest(self, lat: float, lon: float) -> str:
         return self.ids[int(np.argmin(distance_m(self.lat, self.lon, lat, lon)))]
