@@ -16,7 +16,7 @@ from retriever.gallery import FORMAT
 from retriever.grid import Grid
 from retriever.types import Box, canonical_json, sha256_text
 
-SOFTWARE = ("sightline", "osmium", "shapely", "rasterio", "pillow", "skia-python", "pyarrow")
+SOFTWARE = ("sightline", "osmium", "shapely", "rasterio", "pillow", "numpy", "pyarrow")
 
 
 @dataclass(frozen=True, kw_only=True)
