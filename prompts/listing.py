@@ -137,7 +137,7 @@ def _parts_of(fact: Fact, size_m: float) -> tuple[set[str], dict[str, float]]:
     axes: dict[str, float] = {}
     points: list[tuple[float, float]] = []
     if fact.shape == "area":
-        points = _area_points(fact, size_m)
+        points = area_points(fact, size_m)
     else:
         for ring in fact.parts:
             line = [((x - 0.5) * size_m, (0.5 - y) * size_m) for x, y in ring]
@@ -172,7 +172,7 @@ def _add_axis(axes: dict[str, float], a: tuple[float, float], b: tuple[float, fl
         axes[axis] = axes.get(axis, 0.0) + length
 
 
-def _area_points(fact: Fact, size_m: float) -> list[tuple[float, float]]:
+def area_points(fact: Fact, size_m: float) -> list[tuple[float, float]]:
     """A 10 m lattice inside the area; small areas count by one point inside them."""
     rings = [shapely.Polygon(r) for r in fact.parts if len(r) >= 4]
     if not rings:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from finetune.judge.spec import GRID, VISUAL_TOKENS
-from prompts.listing import Listing, list_facts, listing_order, parse_listing
+from prompts.listing import Listing, area_points, list_facts, listing_order, parse_listing
 from retriever.errors import SourceError
 from retriever.types import Claim, Fact
 
@@ -86,9 +86,7 @@ def _samples(fact: Fact) -> list[tuple[float, float]]:
     if fact.shape == "point":
         return [fact.parts[0][0]]
     if fact.shape == "area":
-        from prompts.listing import _area_points
-
-        return [(x / SIZE_M + 0.5, 0.5 - y / SIZE_M) for x, y in _area_points(fact, SIZE_M)]
+        return [(x / SIZE_M + 0.5, 0.5 - y / SIZE_M) for x, y in area_points(fact, SIZE_M)]
     points: list[tuple[float, float]] = []
     for ring in fact.parts:
         for (ax, ay), (bx, by) in itertools.pairwise(ring):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from prompts.claims_.groups import Group, Sentence, put
@@ -36,7 +37,9 @@ ELIDED_ZH = re.compile(
 
 
 @dataclass(kw_only=True, eq=False)
-class Carrying:
+class Carrying(ABC):
+    """The part of a clause that takes places over; a clause itself knows its anchors."""
+
     sentence: Sentence
     clause: Stretch
     marks: list[Mark]
@@ -128,5 +131,6 @@ class Carrying:
     def _verbal(self) -> bool:
         return any(m.role in ("verb", "neg") for m in self.marks)
 
+    @abstractmethod
     def _anchor(self, mark: Mark) -> Group | None:
-        raise NotImplementedError
+        """The thing that a mark is placed against, if the clause names one."""

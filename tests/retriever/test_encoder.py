@@ -99,7 +99,10 @@ def test_what_does_not_fit_is_counted_and_told(encoder: Encoder) -> None:
 def test_what_fits_is_not_warned_about(encoder: Encoder) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        encoder.encode_text(["a park"])
+        found = encoder.encode_text(["a park"])
+    tokens = encoder.tokenizer(["a park"])
+    assert (tokens.texts_cut, tokens.tokens_cut) == (0, 0)
+    assert found.shape[0] == 1
 
 
 def test_ten_thousand_words_are_read_as_far_as_the_context_goes(encoder: Encoder) -> None:
