@@ -12,6 +12,9 @@ def register(app: typer.Typer) -> None:
     train = typer.Typer(no_args_is_help=True, help="Train the shipped models.")
     app.add_typer(train, name="train")
     _register_encoder(train)
+    from finetune.cli_data import register as register_data
+
+    register_data(app)
     if importlib.util.find_spec("finetune.cli_judge"):
         from finetune.cli_judge import register as register_judge
 
