@@ -22,6 +22,11 @@ def register(app: typer.Typer) -> None:
         recipe: Annotated[Path, typer.Option()] = RECIPE,
         stage: Annotated[str, typer.Option(help=f"One of {', '.join(STAGES)}; default: all that are left.")] = "",
         threads: Annotated[int, typer.Option(min=1)] = 2,
+        start: Annotated[
+            Path | None,
+            typer.Option(help="Checkpoint look.pt of an earlier run to go on from; its tokenizer lies beside it."),
+        ] = None,
+        seen: Annotated[Path | None, typer.Option(help="That run's data folder, whose tiles are shown again.")] = None,
     ) -> None:
         """Train the mini judge and its adapter, stage by stage."""
         import torch
@@ -32,7 +37,7 @@ def register(app: typer.Typer) -> None:
         if stage and stage not in STAGES:
             raise SightlineError(f"There is no stage {stage!r}; the stages are {', '.join(STAGES)}.")
         torch.set_num_threads(threads)
-        one = Run(data, run, Recipe.load(recipe))
+        one = Run(data, run, Recipe.load(recipe), seen=seen, start=start)
         if stage in ("text", "dense", "joint"):
             one.stage(stage)
             return

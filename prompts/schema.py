@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from prompts.clients.base import parse_json
 from prompts.listing import PARTS, Finding, region_of
+from prompts.wording import claim_en, claim_zh, fill
 from retriever.errors import ReplyError
 from retriever.types import Claim, Evidence, Stance
 
@@ -68,13 +69,17 @@ def write_reply(findings: Sequence[Finding], en: str, zh: str) -> str:
 
 
 def read_reply(text: str, claims: Sequence[Claim]) -> ExplainReply:
-    """Parse a reply; evidence is joined to claims by id. Raises :class:`ReplyError` on anything else."""
+    """Parse a reply; evidence is joined to claims by id, and claims' numbers in the texts become their words.
+
+    Raises :class:`ReplyError` on anything else.
+    """
     data: Mapping[str, Any] = parse_json(text, explain_schema(len(claims)))
     by_number = {item["claim"]: item for item in data["evidence"]}
     if len(by_number) != len(claims):
         raise ReplyError(f"the model's evidence covers {len(by_number)} of {len(claims)} claims")
     evidence = tuple(_evidence(claim, by_number[f"c{i}"]) for i, claim in enumerate(claims, 1))
-    return ExplainReply(evidence=evidence, en=data["en"].strip(), zh=data["zh"].strip())
+    en, zh = (fill(data[lang].strip(), claims, say) for lang, say in (("en", claim_en), ("zh", claim_zh)))
+    return ExplainReply(evidence=evidence, en=en, zh=zh)
 
 
 def _evidence(claim: Claim, item: Mapping[str, str]) -> Evidence:

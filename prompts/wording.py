@@ -1,14 +1,17 @@
 """Saying a claim, and a whole explanation, in English and in Chinese.
 
 The explanation has the published form of explained matching (GLEAM-X): what description and tile agree on, where they
-differ, what cannot be judged, and so whether they show the same place. The judge is taught to write it; where its own
-text does not hold, the same words stand in as a template, marked so.
+differ, what cannot be judged, and so whether they show the same place. The judge is taught to write it with each claim
+as its number (``c1``), and :func:`fill` puts the claim's words there: what was claimed is known and need not be copied
+by a model. Where its own text does not hold, the same words stand in as a template, marked so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
+from retriever.errors import ReplyError
 from retriever.geo import POINTS_EN, POINTS_ZH, octant
 from retriever.kinds import kinds
 from retriever.types import Claim, Explanation, Stance
@@ -88,16 +91,46 @@ def explain(claims: Sequence[Claim], stances: Mapping[str, Stance], *, match: bo
 
     ``stances`` is by claim id; a claim without one counts as unknown.
     """
-    groups: dict[Stance, list[Claim]] = {"supports": [], "contradicts": [], "unknown": []}
+    said = {c.id: (claim_en(c), claim_zh(c)) for c in claims}
+    return _explain(claims, stances, match, said)
+
+
+def explain_numbered(claims: Sequence[Claim], stances: Mapping[str, Stance], *, match: bool | None) -> tuple[str, str]:
+    """The same with each claim as its number in the question, ``c1`` the first: what the judge is taught to write."""
+    said = {c.id: (f"c{i}", f"c{i}") for i, c in enumerate(claims, 1)}
+    return _explain(claims, stances, match, said)
+
+
+def fill(text: str, claims: Sequence[Claim], phrase: Callable[[Claim], str]) -> str:
+    """Put each claim's phrase where its number stands. Raises :class:`ReplyError` for a number that no claim has."""
+
+    def words(number: re.Match[str]) -> str:
+        i = int(number[1])
+        if not 1 <= i <= len(claims):
+            raise ReplyError(f"the model's explanation speaks of claim c{i}, and {len(claims)} claims were asked about")
+        return phrase(claims[i - 1])
+
+    return _NUMBER.sub(words, text)
+
+
+_NUMBER = re.compile(r"(?<![A-Za-z0-9])c(\d{1,2})(?![A-Za-z0-9])")
+
+
+def _explain(
+    claims: Sequence[Claim],
+    stances: Mapping[str, Stance],
+    match: bool | None,
+    said: Mapping[str, tuple[str, str]],
+) -> tuple[str, str]:
+    groups: dict[Stance, list[tuple[str, str]]] = {"supports": [], "contradicts": [], "unknown": []}
     for claim in claims:
-        groups[stances.get(claim.id, "unknown")].append(claim)
-    return _english(groups, match), _chinese(groups, match)
+        groups[stances.get(claim.id, "unknown")].append(said[claim.id])
+    english = {s: [en for en, _ in group] for s, group in groups.items()}
+    return _english(english, match), _chinese({s: [zh for _, zh in group] for s, group in groups.items()}, match)
 
 
-def _english(groups: Mapping[Stance, Sequence[Claim]], match: bool | None) -> str:
-    agree, differ, open_ = (
-        _join([claim_en(c) for c in groups[s]], ", ", " and ") for s in ("supports", "contradicts", "unknown")
-    )
+def _english(groups: Mapping[Stance, Sequence[str]], match: bool | None) -> str:
+    agree, differ, open_ = (_join(groups[s], ", ", " and ") for s in ("supports", "contradicts", "unknown"))
     parts = [
         f"Description and tile agree on {agree}."
         if agree
@@ -117,10 +150,8 @@ def _english(groups: Mapping[Stance, Sequence[Claim]], match: bool | None) -> st
     return " ".join(parts)
 
 
-def _chinese(groups: Mapping[Stance, Sequence[Claim]], match: bool | None) -> str:
-    agree, differ, open_ = (
-        _join([claim_zh(c) for c in groups[s]], "、", "和") for s in ("supports", "contradicts", "unknown")
-    )
+def _chinese(groups: Mapping[Stance, Sequence[str]], match: bool | None) -> str:
+    agree, differ, open_ = (_join(groups[s], "、", "和") for s in ("supports", "contradicts", "unknown"))
     parts = [f"描述与图块一致：{agree}。" if agree else "描述与图块没有可核对的一致之处。"]
     if differ:
         parts.append(f"不一致：{differ}。")

@@ -18,7 +18,7 @@ from finetune.judge.spec import GRID, VISUAL_TOKENS
 from prompts.listing import Finding
 from prompts.render import Template, claim_line
 from prompts.schema import write_reply
-from prompts.wording import explain
+from prompts.wording import explain_numbered
 from retriever.types import Claim
 
 IGNORE = -100
@@ -37,6 +37,8 @@ class Sample:
     explained: bool = False
     image: int | None = None
     """Row of the tile store; None: text only, and the conversation begins with the listing."""
+    turn: int = 0
+    """How the picture is turned (see ``finetune.judge.turns``); the listing is that of the turned tile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ class Encoded:
     image_at: int
     """Index of the first visual token, -1 without picture."""
     image: int | None
+    turn: int = 0
 
 
 class Encoder:
@@ -88,7 +91,14 @@ class Encoder:
             self._claims(out, sample)
         if sample.explained:
             self._explanation(out, sample)
-        return Encoded(ids=out.ids, labels=out.labels, weights=out.weights, image_at=image_at, image=sample.image)
+        return Encoded(
+            ids=out.ids,
+            labels=out.labels,
+            weights=out.weights,
+            image_at=image_at,
+            image=sample.image,
+            turn=sample.turn,
+        )
 
     def _claims(self, out: _Writer, sample: Sample) -> None:
         before, after = self.template.score.split("«claims»")
@@ -105,7 +115,7 @@ class Encoder:
 
     def _explanation(self, out: _Writer, sample: Sample) -> None:
         stances = {c.id: f.stance for c, f in zip(sample.claims, sample.findings, strict=True)}
-        en, zh = explain(sample.claims, stances, match=sample.match)
+        en, zh = explain_numbered(sample.claims, stances, match=sample.match)
         out.say("\n<|im_start|>user\n" + self.template.explain + "<|im_end|>\n<|im_start|>assistant\n")
         out.answer(write_reply(sample.findings, en, zh), learn=True)
 

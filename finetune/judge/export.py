@@ -21,7 +21,7 @@ from finetune.judge.tasks import Pairs
 from prompts.clients.base import ChatRequest, ImagePart
 from prompts.render import score_messages
 
-GOLDEN_PAIRS = 24
+GOLDEN_PAIRS = 50
 
 
 def export(run: Run, tuned: Any, out: Path) -> Path:
@@ -89,7 +89,7 @@ def _provenance(run: Run, tuned: Any) -> dict[str, Any]:
     last = {line["stage"]: line for line in log}
     return {
         "model": "mini-judge",
-        "command": "sightline train judge --data DATA --run RUN --out agent/models/mini-judge",
+        "command": _command(run),
         "recipe": {
             "seed": run.recipe.seed,
             "model": dict(run.recipe.model),
@@ -99,6 +99,7 @@ def _provenance(run: Run, tuned: Any) -> dict[str, Any]:
         "data_sha256": run.data_hash(),
         "train_areas": sorted({str(a) for a in run.store.table["area"].iloc[run.rows]}),
         "train_tiles": len(run.rows),
+        "went_on_from": run.started_from(),
         "adapter_tiles": len(run.kept),
         "validation_areas": sorted({str(a) for a in run.store.table["area"].iloc[run.val]}),
         "template": {"id": run.template.id, "sha256": run.template.sha256},
@@ -107,3 +108,10 @@ def _provenance(run: Run, tuned: Any) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
         "machine": f"CPU, {platform.machine()}",
     }
+
+
+def _command(run: Run) -> str:
+    onward = " --start EARLIER/look.pt" if run.start else ""
+    seen = " --seen EARLIER_DATA" if run.seen else ""
+    recipe = " --recipe finetune/judge/recipe_onward.yaml" if run.start else ""
+    return f"sightline train judge --data DATA --run RUN{onward}{seen}{recipe} --out agent/models/mini-judge"

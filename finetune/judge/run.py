@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from finetune.judge.train import Draw, Stage, Trainer
 from prompts.listing import find, listing_order
 from prompts.render import claims_block, load_template
 from prompts.schema import write_reply
-from prompts.wording import explain
+from prompts.wording import explain_numbered
 
 LOOK_TOKENS = 160
 """Longest listing the judge writes, in tokens."""
@@ -53,14 +54,22 @@ class Recipe:
 class Run:
     """One training run in one folder; every step is skipped when its result is there."""
 
-    def __init__(self, data: Path, folder: Path, recipe: Recipe) -> None:
-        self.folder, self.recipe, self.data = folder, recipe, data
+    def __init__(
+        self, data: Path, folder: Path, recipe: Recipe, *, seen: Path | None = None, start: Path | None = None
+    ) -> None:
+        """``start``: checkpoint of an earlier run to go on from, in place of the stages before ``look``; its
+        tokenizer lies beside it. ``seen``: that run's data, whose training tiles are shown again, never to the adapter.
+        """
+        self.folder, self.recipe, self.data, self.start, self.seen = folder, recipe, data, start, seen
         folder.mkdir(parents=True, exist_ok=True)
-        self.store: TileStore = open_store(data)
+        if start is not None and not (folder / "tokenizer").exists():
+            shutil.copytree(start.parent / "tokenizer", folder / "tokenizer")
+        self.store: TileStore = open_store(data, seen=seen)
         rows = self.store.rows("train")
         order = np.random.default_rng(recipe.seed).permutation(rows)
         n = int(len(order) * recipe.reserve)
-        self.kept, self.rows = np.sort(order[:n]), np.sort(order[n:])
+        self.kept = np.sort(order[:n])
+        self.rows = np.concatenate([np.sort(order[n:]), self.store.rows("seen")])
         self.val = self.store.rows("validation")
         self.watched = self.val[:: max(1, len(self.val) // WATCHED)]
         self.template = load_template()
@@ -85,7 +94,7 @@ class Run:
             claims = practice_claims(listing, rng, n=8)
             findings = [find(c, listing) for c in claims]
             stances = {c.id: f.stance for c, f in zip(claims, findings, strict=True)}
-            en, zh = explain(claims, stances, match=rng.random() < 0.5)
+            en, zh = explain_numbered(claims, stances, match=rng.random() < 0.5)
             yield from (listing.text(), claims_block(claims), write_reply(findings, en, zh), "supports", "contradicts")
             yield from ("unknown", "c", "n", "s", "e", "w", "ne", "nw", "se", "sw", "-")
 
@@ -116,18 +125,18 @@ class Run:
         if name == "joint":
             self._merge(model, head)
         elif name == "look":
-            self._load("joint", model, head)
+            self._load(self.start or self.folder / "joint.pt", model, head)
         trainer.fit(self.recipe.stage(name), draws[name], self.rows, self._check(trainer, encoder, name))
         return model.eval(), head
 
     def base(self) -> tuple[Any, nn.Linear]:
         """Every stage of the base model that is not done yet."""
-        for name in ("text", "dense", "joint"):
+        for name in ("text", "dense", "joint") if self.start is None else ():
             self.stage(name)
         return self.stage("look")
 
-    def _load(self, name: str, model: Any, head: nn.Linear) -> None:
-        state = torch.load(self.folder / f"{name}.pt", weights_only=True)
+    def _load(self, path: Path, model: Any, head: nn.Linear) -> None:
+        state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
         head.load_state_dict(state["head"])
 
@@ -244,9 +253,21 @@ class Run:
 
         return check
 
+    def started_from(self) -> dict[str, Any] | None:
+        """Checkpoint of the earlier run, its hash and how far it had come."""
+        if self.start is None:
+            return None
+        log = self.start.parent / "log.jsonl"
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+        return {
+            "sha256": hashlib.sha256(self.start.read_bytes()).hexdigest(),
+            "stages_reached": {line["stage"]: line for line in lines if line["stage"] != "lora"},
+        }
+
     def data_hash(self) -> str:
-        """SHA-256 over the tile table and the witnesses."""
+        """SHA-256 over the tile tables and the witnesses."""
         digest = hashlib.sha256()
-        for name in ("tiles.parquet", "witnesses.jsonl"):
-            digest.update((self.data / name).read_bytes())
+        tables = [self.data / "tiles.parquet", self.data / "witnesses.jsonl"]
+        for path in [*tables, *([self.seen / "tiles.parquet"] if self.seen else [])]:
+            digest.update(path.read_bytes())
         return digest.hexdigest()

@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,13 +21,33 @@ from retriever.types import Claim, Fact
 SIZE_M = 120.0
 
 
+class Pictures(Protocol):
+    """Rows of ``[N, 224, 224, 3] uint8``."""
+
+    def __getitem__(self, rows: Any) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stacked:
+    """One array after another, without copying either."""
+
+    first: np.ndarray
+    second: np.ndarray
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        n = len(self.first)
+        if isinstance(rows, int | np.integer):
+            return np.asarray(self.first[rows] if rows < n else self.second[rows - n])
+        return np.stack([self[int(r)] for r in rows])
+
+
 @dataclass(frozen=True, kw_only=True)
 class TileStore:
     """``pictures [N, 224, 224, 3] uint8`` (memory-mapped); the rest in the same order."""
 
-    pictures: np.ndarray
+    pictures: Pictures
     table: pd.DataFrame
-    """Columns area, tile_id, split, lat, lon and, once prepared, listing and named_listing."""
+    """Columns area, tile_id, split (train, validation, seen), lat, lon, listing and named_listing."""
     dense: np.ndarray
     """``[N, 49, K] bool``: whether a kind of ``listing_order()`` shows in a visual token's square."""
 
@@ -38,11 +58,26 @@ class TileStore:
         return parse_listing(str(self.table["named_listing" if names else "listing"].iat[row]))
 
 
-def open_store(folder: Path) -> TileStore:
+def open_store(folder: Path, *, seen: Path | None = None) -> TileStore:
     """Open ``tiles.npy`` and ``tiles.parquet``; derived columns are made once and kept beside them.
 
-    Raises :class:`SourceError` where the folder does not hold both.
+    ``seen`` is another such folder, whose rows follow with their training tiles marked ``seen``.
+    Raises :class:`SourceError` where a folder does not hold both.
     """
+    store = _open(folder)
+    if seen is None:
+        return store
+    other = _open(seen)
+    # Validation is the first folder's alone; a tile must not stand there twice.
+    marks = other.table["split"].replace({"train": "seen", "validation": "left out"})
+    return TileStore(
+        pictures=Stacked(first=np.asarray(store.pictures), second=np.asarray(other.pictures)),
+        table=pd.concat([store.table, other.table.assign(split=marks)], ignore_index=True),
+        dense=np.concatenate([store.dense, other.dense]),
+    )
+
+
+def _open(folder: Path) -> TileStore:
     if not (folder / "tiles.npy").exists() or not (folder / "tiles.parquet").exists():
         raise SourceError(f"{folder} holds no tiles.npy and tiles.parquet; build the training data first.")
     pictures = np.load(folder / "tiles.npy", mmap_mode="r")

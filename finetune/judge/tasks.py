@@ -6,6 +6,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from finetune.judge.claims import practice_claims
 from finetune.judge.encode import Encoded, Encoder, Sample
 from finetune.judge.store import TileStore, Witness, perturbed
 from finetune.judge.train import BLANKS, Draw
+from finetune.judge.turns import draw_turn, turn_listing
 from prompts.listing import Listing, find, parse_listing
 from prompts.schema import MAX_CLAIMS
 from retriever.geo import M_PER_DEG
@@ -45,12 +47,13 @@ def look_draw(encoder: Encoder, store: TileStore, rows: np.ndarray) -> Draw:
 
     def draw(rng: random.Random) -> Encoded:
         roll = rng.random()
-        if roll < 0.5:
-            return lookup(rng) if roll < 0.3 else both(rng)
+        if roll < 0.45:
+            return lookup(rng) if roll < 0.25 else both(rng)
         if rng.random() < 0.02:
             return encoder.encode(Sample(listing="nothing", learn_listing=True, image=rng.choice(list(BLANKS))))
-        row = int(rows[rng.randrange(len(rows))])
-        return encoder.encode(Sample(listing=store.listing(row).text(), learn_listing=True, image=row))
+        row, turn = int(rows[rng.randrange(len(rows))]), draw_turn(rng)
+        listing = turn_listing(store.listing(row), turn)
+        return encoder.encode(Sample(listing=listing.text(), learn_listing=True, image=row, turn=turn))
 
     return draw
 
@@ -61,8 +64,10 @@ def joint_draw(encoder: Encoder, store: TileStore, rows: np.ndarray) -> Draw:
     def draw(rng: random.Random) -> Encoded:
         if rng.random() < 0.02:
             return encoder.encode(Sample(listing="nothing", learn_listing=True, image=rng.choice(list(BLANKS))))
-        row = int(rows[rng.randrange(len(rows))])
-        return encoder.encode(_practice(store.listing(row), rng, image=row, explained=rng.random() < 0.06, most=9))
+        row, turn = int(rows[rng.randrange(len(rows))]), draw_turn(rng)
+        listing = turn_listing(store.listing(row), turn)
+        sample = _practice(listing, rng, image=row, explained=rng.random() < 0.2, most=9)
+        return encoder.encode(replace(sample, turn=turn))
 
     return draw
 

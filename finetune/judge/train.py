@@ -23,7 +23,9 @@ import torch
 from torch import nn
 
 from finetune.judge.encode import IGNORE, Encoded, batch, patches
-from finetune.judge.spec import VISUAL_TOKENS
+from finetune.judge.spec import GRID, VISUAL_TOKENS
+from finetune.judge.store import Pictures
+from finetune.judge.turns import Turned, draw_turn, turn_grid
 
 Draw = Callable[[random.Random], Encoded]
 """Makes one training sample."""
@@ -66,7 +68,7 @@ class Trainer:
     logits of ``K`` kinds; ``pictures [N, 224, 224, 3]`` and ``dense [N, 49, K]`` are rows of the tile store.
     """
 
-    def __init__(self, model: Any, head: nn.Linear, pictures: np.ndarray, dense: np.ndarray, run: Path, pad_id: int):
+    def __init__(self, model: Any, head: nn.Linear, pictures: Pictures, dense: np.ndarray, run: Path, pad_id: int):
         self.model, self.head, self.pictures, self.dense, self.run, self.pad_id = (
             model,
             head,
@@ -112,7 +114,7 @@ class Trainer:
 
     def _step(self, stage: Stage, draw: Draw | None, rows: np.ndarray, rng: random.Random) -> None:
         if draw is None:
-            images = [int(rows[rng.randrange(len(rows))]) for _ in range(stage.batch_size)]
+            images = [(int(rows[rng.randrange(len(rows))]), draw_turn(rng)) for _ in range(stage.batch_size)]
             _descend(self._dense_loss(self.see(images).pooler_output, images))
             return
         items = self._next_batch(stage, draw)
@@ -130,20 +132,20 @@ class Trainer:
             self._pool = ((stage.name, round_), batches)
         return self._pool[1][place]
 
-    def see(self, images: list[int]) -> Any:
-        """The vision tower's output for rows of the tile store."""
+    def see(self, images: list[Turned]) -> Any:
+        """The vision tower's output for rows of the tile store, each turned as asked."""
         pixels = patches(self._pictures(images))
         grid = torch.tensor([[1, 14, 14]] * len(images))
         return self.inner.model.get_image_features(pixels, grid, return_dict=True)
 
-    def _pictures(self, images: list[int]) -> np.ndarray:
+    def _pictures(self, images: list[Turned]) -> np.ndarray:
         """Rows of the store; a negative row is a blank picture of that shade (see ``BLANKS``)."""
-        return np.stack([self.pictures[i] if i >= 0 else _blank(i) for i in images])
+        return np.stack([turn_grid(self.pictures[i], turn) if i >= 0 else _blank(i) for i, turn in images])
 
     def loss(self, items: list[Encoded], *, dense_weight: float = 0.0) -> torch.Tensor:
         """Weighted next-token loss on the labelled positions, plus the dense loss of the pictures."""
         data = batch(items, self.pad_id)
-        images = [e.image for e in items if e.image is not None]
+        images = [(e.image, e.turn) for e in items if e.image is not None]
         extra: dict[str, Any] = {}
         dense = torch.zeros(())
         if images:
@@ -168,10 +170,10 @@ class Trainer:
             self.meter.add(f"{name}_acc", float(right[chosen].sum()), int(chosen.sum()))
             self.meter.add(f"{name}_loss", float(each[chosen].detach().sum()), int(chosen.sum()))
 
-    def _dense_loss(self, features: Any, images: list[int]) -> torch.Tensor:
+    def _dense_loss(self, features: Any, images: list[Turned]) -> torch.Tensor:
         """Balanced binary cross-entropy over ``[B, 49, K]``: rare kinds count as much as streets."""
         logits = self.head(torch.cat(list(features)).view(len(images), VISUAL_TOKENS, -1)).float()
-        labels = [self.dense[i] if i >= 0 else np.zeros_like(self.dense[0]) for i in images]
+        labels = [self._labels(i, turn) if i >= 0 else np.zeros_like(self.dense[0]) for i, turn in images]
         target = torch.from_numpy(np.stack(labels)).float()
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target, pos_weight=torch.tensor(4.0))
         with torch.no_grad():
@@ -180,6 +182,10 @@ class Trainer:
             self.meter.add("dense_precision", float(hit.sum()), int((logits > 0.7).sum()))
             self.meter.add("dense_loss", float(loss))
         return loss * 20.0
+
+    def _labels(self, row: int, turn: int) -> np.ndarray:
+        grid = self.dense[row].reshape(GRID, GRID, -1)
+        return turn_grid(grid, turn).reshape(VISUAL_TOKENS, -1)
 
     def _report(self, stage: Stage, seen: int, seconds: float, extra: dict[str, float]) -> None:
         line = {"stage": stage.name, "samples": seen, "minutes": round(seconds / 60, 2), **self.meter.flush(), **extra}

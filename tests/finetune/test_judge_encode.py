@@ -14,7 +14,7 @@ from prompts.clients.base import ImagePart, TextPart
 from prompts.listing import find, parse_listing
 from prompts.render import claims_block, explain_messages, load_template
 from prompts.schema import write_reply
-from prompts.wording import explain
+from prompts.wording import explain, explain_numbered
 from retriever.kinds import kinds
 
 LISTING = parse_listing("roads e-w; c street, cafe; n street; ne cafe; e bus stop; s street, pharmacy; w park")
@@ -57,7 +57,7 @@ def test_a_sample_has_the_tokens_that_the_chat_template_renders(tokenizer):
     picture = ImagePart.of(Image.new("RGB", (8, 8)))
     messages = explain_messages(picture, sample.listing, sample.claims, match=True, template=template)
     stances = {c.id: f.stance for c, f in zip(sample.claims, sample.findings, strict=True)}
-    reply = write_reply(sample.findings, *explain(sample.claims, stances, match=True))
+    reply = write_reply(sample.findings, *explain_numbered(sample.claims, stances, match=True))
     text = tokenizer.apply_chat_template(as_chat(messages), tokenize=False, add_generation_prompt=True)
     text = text.replace("<|image_pad|>", "<|image_pad|>" * VISUAL_TOKENS) + reply + "<|im_end|>"
     assert Encoder(tokenizer, template).encode(sample).ids == tokenizer.encode(text, add_special_tokens=False)

@@ -8,7 +8,7 @@ from prompts.listing import Finding, find, parse_listing
 from prompts.readback import agrees
 from prompts.render import claim_words, claims_block, load_template
 from prompts.schema import read_reply, write_reply
-from prompts.wording import explain, template_explanation
+from prompts.wording import explain, explain_numbered, template_explanation
 from retriever.errors import ReplyError
 from retriever.types import Claim, Relation
 
@@ -29,6 +29,24 @@ def test_a_reply_written_is_the_reply_read():
     assert STANCES == {"c4": "supports", "c7": "contradicts", "c9": "supports", "c12": "unknown"}
     assert (reply.en, reply.zh) == (en, zh)
     assert reply.evidence[0].region == (0.3, 0.0, 0.7, 0.34)
+
+
+def test_a_reply_that_numbers_its_claims_is_read_in_their_words():
+    numbered = explain_numbered(CLAIMS, STANCES, match=True)
+    assert numbered[0].startswith("Description and tile agree on c1 and c3. They differ on c2.")
+    assert "cafe" not in numbered[0]
+    reply = read_reply(write_reply(FINDINGS, *numbered), CLAIMS)
+    assert (reply.en, reply.zh) == explain(CLAIMS, STANCES, match=True)
+
+
+def test_a_number_that_no_claim_has_is_an_error():
+    with pytest.raises(ReplyError, match="c5, and 4 claims"):
+        read_reply(write_reply(FINDINGS, "Description and tile agree on c5.", "c1"), CLAIMS)
+
+
+@pytest.mark.parametrize("text", ["abc1", "c1b", "c123", "Ac2"])
+def test_only_whole_numbers_of_claims_are_read(text):
+    assert read_reply(write_reply(FINDINGS, text, "中c1文"), CLAIMS).en == text
 
 
 @pytest.mark.parametrize(
