@@ -54,6 +54,7 @@ def encoder(
     out: RunFolder,
     recipe: RecipeFile = MINI,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes what torch takes.", min=0)] = 0,
+    start: Annotated[Path | None, typer.Option(help="Folder of an earlier run to go on from.")] = None,
 ) -> None:
     """Train a dual encoder. Stop it at any time: the same command goes on from its last checkpoint."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -61,7 +62,7 @@ def encoder(
     from finetune.encoder.train import prepare, read_recipe, set_threads
 
     set_threads(threads)
-    trainer = prepare(read_recipe(recipe), data, out)
+    trainer = prepare(read_recipe(recipe), data, out, start=start)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
         tasks = {s.name: bar.add_task(s.name, total=s.steps) for s in trainer.recipe.stages}

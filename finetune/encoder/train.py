@@ -40,16 +40,23 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return plan
 
 
-def prepare(plan: Mapping[str, Any], data: Path, out: Path) -> Trainer:
-    """Tokenizer (made once, kept in ``out``), data of both splits, a fresh model, and the trainer for them."""
+def prepare(plan: Mapping[str, Any], data: Path, out: Path, *, start: Path | None = None) -> Trainer:
+    """Tokenizer (made once, kept in ``out``), data of both splits, a fresh model, and the trainer for them.
+
+    ``start``: folder of an earlier run, whose tokenizer and last weights this one goes on from.
+    """
     config, recipe = plan["config"], Recipe.from_json(plan["train"])
+    if start is not None and not (out / "tokenizer.json").exists():
+        write_atomic(out / "tokenizer.json", (start / "tokenizer.json").read_bytes())
     tokenizer = OwnTokenizer(load_tokenizer(plan, data, out), config["text_cfg"]["context_length"])
     cells = config["vision_cfg"]["image_size"] // config["vision_cfg"]["patch_size"]
     bank, held = (load_bank(data, split, tokenizer, cells=cells) for split in ("train", "validation"))
     torch.manual_seed(recipe.seed)
     learner = Learner.new(build_model(config), cells=cells, seed=recipe.seed)
+    if start is not None:
+        learner.restore(torch.load(start / "last.pt", weights_only=True))
     trainer = Trainer(learner, bank, held, BoxResize(**config["preprocess"]), recipe, out)
-    note(trainer)
+    note(trainer, start)
     return trainer
 
 
@@ -76,7 +83,7 @@ def corpus(data: Path) -> Iterable[str]:
         yield from (*kind.en, *kind.zh) * 20
 
 
-def note(trainer: Trainer) -> None:
+def note(trainer: Trainer, start: Path | None = None) -> None:
     """Write what the run learns from to ``run.json``, so that an export need not read the data again."""
     bank = trainer.bank
     learned = {
@@ -87,6 +94,8 @@ def note(trainer: Trainer) -> None:
         "train_tiles": len(bank),
         "train_texts": len(bank.texts.ids),
     }
+    if start is not None:
+        learned["went_on_from"] = read_json(start, RUN)
     write_atomic(trainer.out / RUN, json.dumps(learned, indent=2, ensure_ascii=False).encode())
 
 
@@ -101,7 +110,7 @@ def export(plan: Mapping[str, Any], run: Path, recipe: str, to: Path) -> dict[st
     metrics: dict[str, Any] = state["metrics"]
     provenance = {
         "name": to.name,
-        "command": f"sightline train encoder --data DATA --out RUN --recipe finetune/encoder/recipes/{recipe}",
+        "command": _command(recipe, read_json(run, RUN)),
         **read_json(run, RUN),
         "validation_areas": sorted(metrics["areas"]),
         "at": state["at"],
@@ -110,6 +119,11 @@ def export(plan: Mapping[str, Any], run: Path, recipe: str, to: Path) -> dict[st
     }
     save_bundle(to, model, plan["config"], (run / "tokenizer.json").read_text(encoding="utf-8"), provenance)
     return metrics
+
+
+def _command(recipe: str, learned: Mapping[str, Any]) -> str:
+    onward = " --start EARLIER" if "went_on_from" in learned else ""
+    return f"sightline train encoder --data DATA --out RUN --recipe finetune/encoder/recipes/{recipe}{onward}"
 
 
 if __name__ == "__main__":
