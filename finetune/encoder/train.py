@@ -47,6 +47,7 @@ def prepare(plan: Mapping[str, Any], data: Path, out: Path, *, start: Path | Non
     """
     config, recipe = plan["config"], Recipe.from_json(plan["train"])
     if start is not None and not (out / "tokenizer.json").exists():
+        out.mkdir(parents=True, exist_ok=True)
         write_atomic(out / "tokenizer.json", (start / "tokenizer.json").read_bytes())
     tokenizer = OwnTokenizer(load_tokenizer(plan, data, out), config["text_cfg"]["context_length"])
     cells = config["vision_cfg"]["image_size"] // config["vision_cfg"]["patch_size"]
