@@ -17,6 +17,9 @@ eval_app = typer.Typer(name="eval", help="Measure retrieval against known places
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
+    from eval import cli_explanations
+
+    cli_explanations.register(app)
     app.add_typer(eval_app)
 
 

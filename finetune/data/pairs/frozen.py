@@ -1,0 +1,145 @@
+"""Builds the frozen test set: generated towns, the test areas where their extracts are at hand, hand-written texts.
+
+Each part is made alone and from nothing but its own seed and source, so that one town can be rebuilt and compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from finetune.data.pairs.making import Maker
+from finetune.data.pairs.maps import map_pairs
+from finetune.data.pairs.picking import Tiles
+from finetune.data.pairs.witnesses import generated, hand_written
+from retriever.build import file_sha256
+from retriever.gallery import Gallery
+from retriever.pair_frozen import MANIFEST, PARTS, read_manifest
+from retriever.pair_galleries import EXTRACTS, area_gallery, town_gallery
+from retriever.pairs import Pair, PairError, read_pairs, to_line, write_pairs
+
+VERSION = "1"
+SEED = 3000
+LANGS: tuple[Any, ...] = ("en", "zh")
+TOWN_SEEDS = tuple(range(3000, 3010))
+TOWN_PLACES, TOWN_MAPS = 72, 24
+AREAS = {"london": (200, 60), "singapore": (50, 16), "taipei": (30, 8)}
+"""Places with texts and places with street maps of each real area."""
+FILES = {name: f"{name}.jsonl.xz" for name in PARTS}
+
+Say = Callable[[str], None]
+
+
+def town_pairs(gallery: Gallery, *, places: int = TOWN_PLACES, maps: int = TOWN_MAPS) -> Iterator[Pair]:
+    """The pairs of one town in their order; fewer ``places`` give the beginning of the same texts."""
+    return _pairs(gallery, places, maps)
+
+
+def _pairs(gallery: Gallery, places: int, maps: int) -> Iterator[Pair]:
+    tiles, prefix = Tiles(gallery), f"v{VERSION}-{gallery.id}"
+    # Nothing wrong is said on purpose: one wrong detail is what tells a counterfactual from a match.
+    groups = generated(tiles, n=places, seed=SEED, langs=LANGS, wrong_share=0.0)
+    yield from Maker(tiles, SEED, prefix).pairs(groups)
+    yield from map_pairs(tiles, n=maps, seed=SEED, prefix=prefix)
+
+
+def hand_pairs(gallery: Gallery, rows: Sequence[dict[str, Any]]) -> Iterator[Pair]:
+    """Pairs of the hand-written descriptions of one area."""
+    tiles = Tiles(gallery)
+    mine = [row for row in rows if row["area"] == gallery.id]
+    yield from Maker(tiles, SEED, f"v{VERSION}-hand").pairs([[w] for w in hand_written(tiles, mine)])
+
+
+def build(out: Path, *, galleries: Path, data: Path | None, queries: Sequence[Path], say: Say) -> dict[str, Any]:
+    """Write all three parts and the manifest; returns the manifest.
+
+    Without ``data`` only the towns are built, and what stands in ``out`` of the rest is kept with its record.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    before = read_manifest(out) if (out / MANIFEST).is_file() else {"parts": {}}
+    parts: dict[str, Any] = dict(before["parts"])
+    sources: dict[str, str] = dict(before.get("sources", {}))
+    parts["towns"] = _write_towns(out, galleries, say)
+    if data is not None:
+        opened = {name: area_gallery(name, galleries, data) for name in AREAS}
+        sources = {file: file_sha256(data / "osm" / file) for file in EXTRACTS.values()}
+        sources |= {path.name: file_sha256(path) for path in queries}
+        rows = [row for path in queries for row in read_rows(path)]
+        by_area, by_hand = list[Pair](), list[Pair]()
+        for name, gallery in opened.items():
+            say(f"{name}: pairs of generated and hand-written texts")
+            by_area += _pairs(gallery, *AREAS[name])
+            by_hand += hand_pairs(gallery, rows)
+        parts["areas"] = _part(out / FILES["areas"], by_area)
+        parts["hand"] = _part(out / FILES["hand"], by_hand)
+    manifest = _manifest(parts, sources)
+    (out / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _write_towns(out: Path, galleries: Path, say: Say) -> dict[str, Any]:
+    everything, by_town = list[Pair](), {}
+    for seed in TOWN_SEEDS:
+        say(f"town {seed}")
+        made = list(town_pairs(town_gallery(seed, galleries)))
+        by_town[str(seed)] = {"pairs": len(made), "sha256": lines_sha256(made)}
+        everything += made
+    return {**_part(out / FILES["towns"], everything), "towns": by_town}
+
+
+def check_town(folder: Path, seed: int, galleries: Path) -> list[str]:
+    """What is different when the pairs of a town are made again; empty when not a byte is."""
+    record = read_manifest(folder)["parts"]["towns"]["towns"][str(seed)]
+    made = list(town_pairs(town_gallery(seed, galleries)))
+    if lines_sha256(made) == record["sha256"]:
+        return []
+    frozen = {p.id: p for p in read_pairs(folder / FILES["towns"]) if p.area == f"town-{seed}"}
+    other = [p.id for p in made if frozen.get(p.id) != p]
+    return [f"town {seed}: {len(other)} of {len(made)} pairs come out different ({', '.join(other[:3])})"]
+
+
+def lines_sha256(pairs: Sequence[Pair]) -> str:
+    """Of the JSONL bytes of these pairs."""
+    return hashlib.sha256("".join(to_line(p) for p in pairs).encode()).hexdigest()
+
+
+def _part(path: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
+    sha256 = write_pairs(path, pairs)
+    counts = Counter(f"{p.query.view}/{p.query.lang or '-'}" for p in pairs)
+    kinds = Counter(p.negative or "match" for p in pairs)
+    return {
+        "file": path.name,
+        "sha256": sha256,
+        "pairs": len(pairs),
+        "by_view_and_language": dict(sorted(counts.items())),
+        "by_kind": dict(sorted(kinds.items())),
+    }
+
+
+def _manifest(parts: dict[str, Any], sources: dict[str, str]) -> dict[str, Any]:
+    whole = hashlib.sha256("".join(parts[k]["sha256"] for k in FILES if k in parts).encode()).hexdigest()
+    return {
+        "name": "sightline-pairs-test",
+        "version": VERSION,
+        "sha256": whole,
+        "seed": SEED,
+        "town_seeds": list(TOWN_SEEDS),
+        "command": "sightline data testset build",
+        "sha256_is": "of each part's unpacked JSONL; the whole's is of the parts' hex digests, joined in order",
+        "licence": "ODbL-1.0",
+        "attribution": "© OpenStreetMap contributors (ODbL)",
+        "sources": sources,
+        "parts": parts,
+    }
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a query file. Raises ``PairError``."""
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except (OSError, ValueError) as error:
+        raise PairError(f"cannot read hand-written descriptions from {path} ({error})") from error
