@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from agent.desk import new_thread
 from agent.state import State
+from agent.threads import new_thread
 from retriever.errors import SightlineError
 
 if TYPE_CHECKING:

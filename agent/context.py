@@ -38,3 +38,5 @@ class Context:
     """This command's images: sha256 -> file."""
     image_folder: Path | None = None
     """Content store with the images of earlier commands on the same thread, each as ``<sha256>.png``."""
+    seen: dict[str, Any] = field(default_factory=dict)
+    """Scores of images that were already embedded, by sha256: an image is embedded once however often it is asked."""

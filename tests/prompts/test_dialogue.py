@@ -195,22 +195,37 @@ def test_struck_claims_are_not_corrected_again(claims: list[Claim]) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("within 300 m of the cathedral", {"radius_m": 300.0, "anchor": "church"}),
-        ("only north of the tracks", {"anchor": "railway", "bearing_deg": 0.0}),
-        ("not on the river", {"anchor": "river", "exclude": True}),
+        ("within 300 m of the cathedral", {"radius_m": 300.0, "anchor": "church", "words": "cathedral"}),
+        ("only north of the tracks", {"anchor": "railway", "bearing_deg": 0.0, "words": "tracks"}),
+        ("not on the river", {"anchor": "river", "exclude": True, "words": "river"}),
         (
             "limit it to 500 metres around Alexanderplatz",
-            {"radius_m": 500.0, "anchor": "Alexanderplatz", "anchor_is_name": True},
+            {"radius_m": 500.0, "anchor": "Alexanderplatz", "anchor_is_name": True, "words": "Alexanderplatz"},
         ),
-        ("只在河以北找", {"anchor": "river", "bearing_deg": 0.0}),
+        ("只在河以北找", {"anchor": "river", "bearing_deg": 0.0, "words": "河"}),
         ("search within 200m of the second one", {"radius_m": 200.0, "rank": 2}),
-        ("火车站300米以内", {"radius_m": 300.0, "anchor": "rail_station"}),
+        ("火车站300米以内", {"radius_m": 300.0, "anchor": "rail_station", "words": "火车站"}),
+        (
+            "between the park and the station",
+            {"anchor": "park", "second": "rail_station", "words": "park", "second_words": "station"},
+        ),
+        (
+            "在公园和车站之间",
+            {"anchor": "park", "second": "rail_station", "words": "公园", "second_words": "车站"},
+        ),
+        ("不在河边", {"anchor": "river", "exclude": True, "words": "河边"}),
+        ("铁路以北", {"anchor": "railway", "bearing_deg": 0.0, "words": "铁路"}),
+        ("within 100 m of a park", {"radius_m": 100.0, "anchor": "park", "words": "park", "any_of": True}),
+        (
+            "it must be west of Market Street",
+            {"anchor": "Market Street", "anchor_is_name": True, "bearing_deg": 270.0, "words": "Market Street"},
+        ),
     ],
 )
 def test_the_area_in_words(text: str, expected: dict[str, object], claims: list[Claim]) -> None:
     area = read(text, claims).area
     assert area is not None
-    given_ = {k: v for k, v in area.to_json().items() if v is not None and v is not False}
+    given_ = {k: v for k, v in area.to_json().items() if v is not None and v is not False and v != ""}
     assert given_ == {"text": text, **expected}
 
 
