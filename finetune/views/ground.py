@@ -1,0 +1,276 @@
+"""The ground as a raster of surfaces: land use, water, streets with lanes and crossings, rails."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from shapely.geometry import LineString, Polygon
+from shapely.geometry.base import BaseGeometry
+
+from finetune.views.houses import palette
+from retriever.draw import geometry
+from retriever.draw.ground import sea
+from retriever.draw.style import style
+from retriever.sources.facts import Feature
+
+SURFACES: tuple[str, ...] = tuple(palette()["ground"])
+CODE = {name: i for i, name in enumerate(SURFACES)}
+XY = tuple[float, float]
+
+_AREAS = {
+    "grass": "grass", "park": "park", "forest": "forest", "farmland": "field", "cemetery": "park", "pitch": "pitch",
+    "playground": "rubber", "square": "plaza", "beach": "sand", "construction": "soil", "water": "water",
+    "river": "water", "stream": "water", "pedestrian_street": "plaza", "footway": "pavement", "parking": "lot",
+    "street": "asphalt", "main_road": "asphalt", "alley": "asphalt", "bridge": "deck", "school": "yard",
+    "steps": "steps", "cycleway": "cycleway",
+}  # fmt: skip
+_PATHS = {"footway": "gravel", "steps": "steps", "cycleway": "cycleway"}
+_PAVED = ("asphalt", "paved", "concrete", "paving_stones", "concrete:plates", "sett", "cobblestone")
+CARRIAGE = ("alley", "pedestrian_street", "street", "main_road", "motorway")
+"""Later ones lie on top."""
+_WALKS = {"street": 2.0, "main_road": 2.6}
+"""Pavement on either side, in metres."""
+MARKING_M = 0.16
+
+
+def buried(feature: Feature) -> bool:
+    return feature.tags.get("tunnel", "no") in ("yes", "culvert", "building_passage", "flooded")
+
+
+def road_width(feature: Feature) -> float:
+    """Metres of carriageway: by lanes where tagged, else as the street map draws the class."""
+    usual = float(style()["roads"][feature.kind]["width"])
+    lanes = feature.tags.get("lanes", "")
+    if lanes.isdigit() and 0 < int(lanes) < 12 and feature.kind in ("street", "main_road", "motorway"):
+        return max(3.2, int(lanes) * 3.1 + 0.6)
+    if feature.tags.get("oneway") == "yes" and feature.kind in ("street", "main_road"):
+        return usual * 0.75
+    return usual * 0.88 if feature.kind == "pedestrian_street" else usual
+
+
+def point_of(feature: Feature) -> XY:
+    x, y = shapely.get_coordinates(feature.geometry)[0]
+    return float(x), float(y)
+
+
+def lines_of(shape: BaseGeometry) -> Iterator[list[XY]]:
+    for piece in shapely.get_parts(shape):
+        if piece.geom_type in ("LineString", "LinearRing"):
+            yield [(x, y) for x, y, *_ in piece.coords]
+
+
+class GroundMap:
+    """Paints windows of the ground around a stage; features are in metres of the stage."""
+
+    def __init__(self, features: Sequence[Feature], salt: tuple[float, float]) -> None:
+        self.features = features
+        self.salt = salt
+        self.tree = shapely.STRtree([f.geometry for f in features])
+        self.roads = sorted(
+            (f for f in features if f.kind in CARRIAGE and f.shape == "line" and not buried(f)),
+            key=lambda f: (CARRIAGE.index(f.kind), f.osm_id),
+        )
+
+    def paint(self, west: float, north: float, pixels: int, metres: float) -> NDArray[np.uint8]:
+        """Surface codes [pixels, pixels] of the square whose upper left corner is given; ``metres`` per pixel."""
+        side = pixels * metres
+        box = (west, north - side, west + side, north)
+        found = {int(i) for i in self.tree.query(shapely.box(*box).buffer(14.0))}
+        sheet = _Sheet(west, north, pixels, metres, self._base(west, north, pixels, metres))
+        near = [self.features[i] for i in sorted(found)]
+        self._areas(sheet, near, box)
+        self._paths(sheet, near)
+        self._streets(sheet, [f for f in self.roads if shapely.box(*f.geometry.bounds).intersects(shapely.box(*box))])
+        if metres <= 0.25:
+            self._marks(sheet, near)
+        self._rails(sheet, near)
+        for feature in near:
+            if feature.kind == "building" and feature.shape == "area" and feature.tags.get("building") != "roof":
+                sheet.fill(feature.geometry, "footprint")
+        return sheet.array()
+
+    def _base(self, west: float, north: float, pixels: int, metres: float) -> NDArray[np.uint8]:
+        """Ground of which the map says nothing: patches of paving and of rough grass, fixed in the world."""
+        x = (west + self.salt[0] + (np.arange(pixels) + 0.5) * metres)[None, :]
+        y = (north + self.salt[1] - (np.arange(pixels) + 0.5) * metres)[:, None]
+        wave = sum(
+            np.sin(x * a + y * b + c) * s
+            for a, b, c, s in (
+                (0.11, 0.05, 1.0, 1.0),
+                (-0.07, 0.13, 2.2, 1.0),
+                (0.31, 0.23, 0.4, 0.6),
+                (0.5, -0.41, 3, 0.4),
+            )
+        )
+        return np.where(wave > 0.15, np.uint8(CODE["rough"]), np.uint8(CODE["yard"]))
+
+    def _areas(self, sheet: _Sheet, near: Sequence[Feature], box: tuple[float, float, float, float]) -> None:
+        flats = [f for f in near if f.shape == "area" and f.kind in _AREAS]
+        wet = {"water", "river", "stream"}
+        for feature in sorted(flats, key=lambda f: (f.kind in wet, -f.geometry.area, f.osm_id)):
+            sheet.fill(feature.geometry, _surface(feature))
+        for feature in near:
+            if feature.kind in ("river", "stream") and feature.shape == "line" and not buried(feature):
+                width = float(style()["waterways"][feature.kind])
+                for line in lines_of(feature.geometry):
+                    sheet.stroke(line, width, "water")
+        for piece in _sea([f for f in near if f.kind == "coastline"], box):
+            sheet.fill(piece, "water")
+        for feature in near:
+            if feature.kind == "bridge" and feature.shape == "area":
+                sheet.fill(feature.geometry, "deck")
+
+    def _paths(self, sheet: _Sheet, near: Sequence[Feature]) -> None:
+        for feature in near:
+            if feature.shape == "line" and feature.kind in _PATHS and not buried(feature):
+                name = _PATHS[feature.kind]
+                paved = feature.tags.get("surface") in _PAVED or feature.tags.get("footway") in ("sidewalk", "crossing")
+                for line in lines_of(feature.geometry):
+                    width = float(style()["roads"][feature.kind]["width"]) * 1.15
+                    sheet.stroke(line, width, "pavement" if paved and name == "gravel" else name)
+
+    def _streets(self, sheet: _Sheet, roads: Sequence[Feature]) -> None:
+        for extra, name in ((1.0, "pavement"), (0.15, "kerb")):
+            for feature in roads:
+                walk = _WALKS.get(feature.kind, 0.0) * extra
+                if walk and feature.tags.get("sidewalk") not in ("no", "none"):
+                    for line in lines_of(feature.geometry):
+                        sheet.stroke(line, road_width(feature) + 2 * walk, name)
+        for feature in roads:
+            for line in lines_of(feature.geometry):
+                sheet.stroke(line, road_width(feature), _carriageway(feature))
+
+    def _marks(self, sheet: _Sheet, near: Sequence[Feature]) -> None:
+        for feature in near:
+            if feature.shape != "line" or feature.kind not in ("street", "main_road", "motorway") or buried(feature):
+                continue
+            width = road_width(feature)
+            two_way = feature.tags.get("oneway") not in ("yes", "-1", "1")
+            middle = feature.tags.get("lanes") != "1" and (two_way or width > 6.4)
+            if middle and (feature.kind != "street" or width > 6.0):
+                on, off = (3.0, 4.5) if feature.kind == "street" else (6.0, 6.0)
+                for line in lines_of(feature.geometry):
+                    for dash in geometry.dashes(_trimmed(line, 7.0), on, off):
+                        sheet.stroke(dash, MARKING_M, "marking", round_ends=False)
+        for feature in near:
+            if feature.kind == "crossing" and feature.shape == "point":
+                self._zebra(sheet, feature)
+
+    def _zebra(self, sheet: _Sheet, feature: Feature) -> None:
+        road = self.nearest_road(feature.geometry, 6.0)
+        if road is None or feature.tags.get("crossing") in ("unmarked", "no"):
+            return
+        (ux, uy), width = direction_at(road, feature.geometry), road_width(road)
+        x, y = point_of(feature)
+        count = max(3, int(width / 1.0))
+        for i in range(count):
+            side = -width / 2 + (i + 0.5) * width / count
+            a = (x - uy * side - ux * 1.7, y + ux * side - uy * 1.7)
+            b = (x - uy * side + ux * 1.7, y + ux * side + uy * 1.7)
+            sheet.stroke([a, b], 0.5 * width / count, "marking", round_ends=False)
+
+    def _rails(self, sheet: _Sheet, near: Sequence[Feature]) -> None:
+        for feature in near:
+            if feature.kind not in ("tram", "railway") or feature.shape != "line" or buried(feature):
+                continue
+            for line in lines_of(feature.geometry):
+                if feature.kind == "railway":
+                    sheet.stroke(line, 3.0, "ballast")
+                for side in (-0.72, 0.72):
+                    sheet.stroke(geometry.shifted(line, side), 0.16, "rail", round_ends=False)
+
+    def nearest_road(self, point: BaseGeometry, within: float) -> Feature | None:
+        """The carriageway whose line is nearest."""
+        best = min(self.roads, key=lambda f: (f.geometry.distance(point), f.osm_id), default=None)
+        return best if best is not None and best.geometry.distance(point) <= within else None
+
+
+def _surface(feature: Feature) -> str:
+    if feature.kind == "pitch" and feature.tags.get("surface") in ("asphalt", "tartan", "clay", "concrete", "acrylic"):
+        return "court"
+    if feature.kind == "pitch" and feature.tags.get("sport") in ("basketball", "tennis"):
+        return "court"
+    return _AREAS[feature.kind]
+
+
+def _carriageway(feature: Feature) -> str:
+    if feature.kind == "pedestrian_street":
+        return "plaza"
+    return "gravel" if feature.tags.get("surface") in ("gravel", "unpaved", "dirt", "ground") else "asphalt"
+
+
+def _trimmed(line: list[XY], by: float) -> list[XY]:
+    """A line without its ends, which lie on junctions; empty where nothing is left."""
+    shape = LineString(line)
+    if shape.length < 2 * by + 4:
+        return []
+    cut = shapely.ops.substring(shape, by, shape.length - by)
+    return [(x, y) for x, y, *_ in cut.coords]
+
+
+def direction_at(road: Feature, point: BaseGeometry) -> XY:
+    """Unit direction of a road beside a point."""
+    best, found = math.inf, (1.0, 0.0)
+    x, y = shapely.get_coordinates(point)[0]
+    at = float(x), float(y)
+    for line in lines_of(road.geometry):
+        away, along = geometry.nearest_direction(at, line)
+        if away < best:
+            best, found = away, along
+    return found
+
+
+def _sea(shores: Sequence[Feature], box: tuple[float, float, float, float]) -> Iterable[Polygon]:
+    """What lies to the right of coastlines inside a box."""
+    west, _, east, north = box
+    side = east - west
+    parts = [
+        tuple(((x - west) / side, (north - y) / side) for x, y in line) for f in shores for line in lines_of(f.geometry)
+    ]
+    for rings in sea(parts):
+        outer, *holes = [[(west + x * side, north - y * side) for x, y in ring] for ring in rings]
+        yield Polygon(outer, holes)
+
+
+class _Sheet:
+    """A raster that is drawn on in metres."""
+
+    def __init__(self, west: float, north: float, pixels: int, metres: float, base: NDArray[np.uint8]) -> None:
+        self.west, self.north, self.metres = west, north, metres
+        self.image = Image.fromarray(base)
+        self.draw = ImageDraw.Draw(self.image)
+
+    def _points(self, line: Iterable[Sequence[float]]) -> list[XY]:
+        return [((x - self.west) / self.metres, (self.north - y) / self.metres) for x, y, *_ in line]
+
+    def fill(self, shape: BaseGeometry, surface: str) -> None:
+        for piece in shapely.get_parts(shape):
+            if not isinstance(piece, Polygon) or piece.is_empty:
+                continue
+            if not piece.interiors:
+                self.draw.polygon(self._points(piece.exterior.coords), fill=CODE[surface])
+                continue
+            mask = Image.new("1", self.image.size)
+            pen = ImageDraw.Draw(mask)
+            pen.polygon(self._points(piece.exterior.coords), fill=1)
+            for hole in piece.interiors:
+                pen.polygon(self._points(hole.coords), fill=0)
+            self.image.paste(CODE[surface], mask=mask)
+
+    def stroke(self, line: Sequence[XY], width: float, surface: str, *, round_ends: bool = True) -> None:
+        points, wide = self._points(line), max(1, round(width / self.metres))
+        if len(points) < 2:
+            return
+        self.draw.line(points, fill=CODE[surface], width=wide, joint="curve" if wide > 3 else None)
+        if round_ends and wide > 3:
+            for x, y in (points[0], points[-1]):
+                r = wide / 2
+                self.draw.ellipse([x - r, y - r, x + r, y + r], fill=CODE[surface])
+
+    def array(self) -> NDArray[np.uint8]:
+        return np.asarray(self.image)
