@@ -20,6 +20,9 @@ def register(app: typer.Typer) -> None:
     from eval import cli_explanations
 
     cli_explanations.register(app)
+    from eval.cli_testset import register as testset
+
+    testset(eval_app)
     app.add_typer(eval_app)
 
 
