@@ -119,24 +119,16 @@ def build(inputs: Inputs, options: Options, *, command: str, title: str = "Score
     places = {key: case.location for key, case in inputs.cases.items()}
     systems = inputs.systems
     claims, twins = claim_values(scored), twin_values(scored)
-    overlaps = overlap_values(scored, options.encoder)
-    level1 = table("1. Claim level", CLAIM_NOTE, claims, systems, places)
-    level3 = table("3. Twin languages", TWIN_NOTE, twins, systems, places)
-    level5 = table(
-        "5. Overlap, for comparison with older papers only", _overlap_note(options), overlaps, systems, places
-    )
     tests = compare(tested({**claims, **twins}), places, seed=options.seed)
     calibrations = [c for c in (calibrate(scored, s) for s in systems) if c is not None]
     sections = [
         systems_section(inputs.items, scored),
         problems_section(inputs.problems),
-        table_section(level1, systems),
-        faithful_section(options.faithful)
-        if options.faithful
-        else Section(title="2. Faithfulness by counterfactual", text=[NO_JUDGE]),
-        table_section(level3, systems),
+        table_section(table("1. Claim level", CLAIM_NOTE, claims, systems, places), systems),
+        _faithful(options),
+        table_section(table("3. Twin languages", TWIN_NOTE, twins, systems, places), systems),
         _judges(inputs, scored, options, systems),
-        table_section(level5, systems) if overlaps else Section(title=level5.title, text=["No references were given."]),
+        _overlap(scored, options, systems, places),
         tests_section(tests),
         calibration_section(calibrations),
     ]
@@ -158,49 +150,24 @@ CLAIM_NOTE = (
     "can decide, the share put where the tile puts them; 'against': of those that it contradicts. Wrong reason: of "
     "right verdicts, the share that rests on as much wrong as right, or more. Boxes: a system's own, against objects."
 )
-TWIN_NOTE, twins, systems, places)
-    level5 = table(
-        "5. Overlap, for comparison with older papers only", _overlap_note(options), overlaps, systems, places
-    )
-    tests = compare(tested({**claims, **twins}), places, seed=options.seed)
-    calibrations = [c for c in (calibrate(scored, s) for s in systems) if c is not None]
-    sections = [
-        systems_section(inputs.items, scored),
-        problems_section(inputs.problems),
-        table_section(level1, systems),
-        faithful_section(options.faithful)
-        if options.faithful
-        else Section(title="2. Faithfulness by counterfactual", text=[NO_JUDGE]),
-        table_section(level3, systems),
-        _judges(inputs, scored, options, systems),
-        table_section(level5, systems) if overlaps else Section(title=level5.title, text=["No references were given."]),
-        tests_section(tests),
-        calibration_section(calibrations),
-    ]
-    many = f"{len(scored)} judgements of {len(systems)} systems on {len(inputs.cases)} pairs"
-    note = f"{many} at {len(set(places.values()))} locations."
-    return Report(
-        title=title,
-        command=command,
-        sections=[s for s in sections if s is not None],
-        worst=worst(scored),
-        notes=[note, "Percent with 95 % intervals by location (resampled whole), unless said otherwise."],
-    )
-
-
-CLAIM_NOTE = (
-    "Each explanation's own claims are read back and checked against the description and the map, or people's marks "
-    "where given. Precision: of what can be decided, the share that is neither contradicted nor invented. Borne "
-    "out: of everything said firmly, the share that the map bears out. Recall: of the description's claims that the "
-    "tile can decide, the share put where the tile puts them; 'against': of those it contradicts. Wrong reason: of right "
-    "verdicts, the share that rests on as much wrong as right, or more. Boxes: a system's own, against mapped objects."
-)
 TWIN_NOTE = "Only judgements with both languages. 'twins alike': same claims, sides, polarity, names, numbers, verdict."
 
 
-def _overlap_note(options: Options) -> str:
+def _faithful(options: Options) -> Section:
+    if options.faithful:
+        return faithful_section(options.faithful)
+    return Section(title="2. Faithfulness by counterfactual", text=[NO_JUDGE])
+
+
+def _overlap(
+    scored: Sequence[ScoredItem], options: Options, systems: Sequence[str], places: Mapping[Key, str]
+) -> Section:
+    title, values = "5. Overlap, for comparison with older papers only", overlap_values(scored, options.encoder)
+    if not values:
+        return Section(title=title, text=["No references were given, so there is nothing to be like."])
     encoder = options.encoder.name if options.encoder is not None else "none given, so no BERTScore or similarity"
-    return f"Fluent wrong reasons score high here. METEOR: {meteor_variant()}. Encoder: {encoder}."
+    note = f"Fluent wrong reasons score high here. METEOR: {meteor_variant()}. Encoder: {encoder}."
+    return table_section(table(title, note, values, systems, places), systems)
 
 
 def _judges(inputs: Inputs, scored: Sequence[ScoredItem], options: Options, systems: Sequence[str]) -> Section:
