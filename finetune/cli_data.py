@@ -13,4 +13,13 @@ def register(app: typer.Typer) -> None:
     from finetune.cli_formats import register as formats
 
     formats(data_app)
+    from finetune.cli_build import register as build
+
+    build(data_app)
+    from finetune.cli_data_views import register as views
+
+    views(data_app)
+    from finetune.cli_data_pairs import register as pairs
+
+    pairs(data_app)
     app.add_typer(data_app)

@@ -118,8 +118,8 @@ VIEW: dict[str, Any] = {
 }
 """One picture of a place. ``camera``: JSON with pose, lens, sun and season, as far as they are known."""
 
-VIEW_SETS = Features({"id": _S, "area": _S, "lat": _F, "lon": _F, "views": List(VIEW), "facts": _S})
-"""Aligned pictures of one place."""
+VIEW_SETS = Features({"id": _S, "area": _S, "lat": _F, "lon": _F, "tile_id": _S, "views": List(VIEW), "facts": _S})
+"""Aligned pictures of one place. ``tile_id``: the tile on whose cell it lies, null in converted data sets."""
 
 QUERIES = Features(
     {

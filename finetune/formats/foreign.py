@@ -145,7 +145,7 @@ class Foreign:
                 seen = [*above[place], *pictures]
                 first = seen[0]
                 yield {
-                    "id": place, "area": first.area, "lat": first.lat, "lon": first.lon, "facts": None,
+                    "id": place, "area": first.area, "lat": first.lat, "lon": first.lon, "tile_id": None, "facts": None,
                     "views": [self._view(p) for p in seen],
                 }  # fmt: skip
 

@@ -51,15 +51,21 @@ def write_shard(path: Path, table: str, rows: Sequence[dict[str, Any]]) -> int:
     return len(made)
 
 
-def write_table(folder: Path, table: str, split: str, rows: Iterable[dict[str, Any]], *, size: int = 500) -> int:
-    """Writes rows in shards of ``size``; returns their number."""
-    total, batch, number = 0, [], 0
+def write_table(
+    folder: Path, table: str, split: str, rows: Iterable[dict[str, Any]], *, size: int = 500, prefix: str = ""
+) -> int:
+    """Writes rows in shards of ``size``, named by ``prefix`` and a number; returns their number."""
+    total, number = 0, 0
+    batch: list[dict[str, Any]] = []
+
+    def flush() -> int:
+        return write_shard(shard_path(folder, table, split, f"{prefix}{number:05d}"), table, batch)
+
     for row in rows:
         batch.append(row)
         if len(batch) == size:
-            total += write_shard(shard_path(folder, table, split, f"{number:05d}"), table, batch)
-            batch, number = [], number + 1
-    return total + write_shard(shard_path(folder, table, split, f"{number:05d}"), table, batch)
+            total, batch, number = total + flush(), [], number + 1
+    return total + flush()
 
 
 def tables(folder: Path) -> dict[str, dict[str, list[Path]]]:
