@@ -22,6 +22,8 @@ from retriever.oracle.naming import THRESHOLD, normalise, similarity
 from retriever.types import Claim, Stance, Verdict
 
 Outcome = Literal["right", "contradicted", "invented", "open"]
+_AGAINST: dict[Stance, Stance] = {"supports": "contradicts", "contradicts": "supports"}
+"""Who says both of one claim has not placed it."""
 BEARING_OFF = 46.0
 """Degrees that an explanation's direction may be off the description's: it has eight points."""
 
@@ -94,8 +96,9 @@ def score_claims(case: Case, read: Read, marks: Mapping[str, Mark] | None = None
     pairs = pair_up(case, read.assertions)
     checked = tuple(_check(case, a, pairs.get(a.id), (marks or {})) for a in read.assertions)
     stances = {claim_id: e.stance for claim_id, e in case.checked.items() if e.stance != "unknown"}
-    placed = {c.claim_id: _stance_for(c.assertion, case, c.claim_id) for c in checked if c.claim_id is not None}
-    hit = [stance for claim_id, stance in stances.items() if placed.get(claim_id) == stance]
+    placed = {(c.claim_id, _stance_for(c.assertion, case, c.claim_id)) for c in checked if c.claim_id is not None}
+    unsure = {i for i, stance in placed if stance != "unknown" and (i, _AGAINST[stance]) in placed}
+    hit = [stance for claim_id, stance in stances.items() if (claim_id, stance) in placed and claim_id not in unsure]
     sides = list(stances.values())
     return ClaimScore(
         checked=checked,
@@ -131,7 +134,11 @@ def _stance_for(assertion: Assertion, case: Case, claim_id: str | None) -> Stanc
 
 
 def pair_up(case: Case, assertions: Sequence[Assertion]) -> dict[str, str]:
-    """Assertion id -> claim id, each claim at most once; among equals the pairing that speaks for the explanation."""
+    """Assertion id -> claim id; among equals the pairing that speaks for the explanation.
+
+    Within one frame ("agree on a, b and a") each claim is used once as far as they go; saying it again elsewhere, or
+    once more, is no invention.
+    """
     options: list[tuple[int, int, int, str, str]] = []
     for row, assertion in enumerate(assertions):
         for column, claim in enumerate(case.claims):
@@ -140,9 +147,13 @@ def pair_up(case: Case, assertions: Sequence[Assertion]) -> dict[str, str]:
                 exact = assertion.claim.relation.bearing_deg == claim.relation.bearing_deg
                 options.append((-2 * agrees - exact, row, column, assertion.id, claim.id))
     found: dict[str, str] = {}
-    for *_, assertion_id, claim_id in sorted(options):
-        if assertion_id not in found and claim_id not in found.values():
-            found[assertion_id] = claim_id
+    used: set[tuple[str, str]] = set()
+    frames = {a.id: a.frame for a in assertions}
+    for repeats in (False, True):
+        for *_, assertion_id, claim_id in sorted(options):
+            if assertion_id not in found and (repeats or (frames[assertion_id], claim_id) not in used):
+                found[assertion_id] = claim_id
+                used.add((frames[assertion_id], claim_id))
     return found
 
 

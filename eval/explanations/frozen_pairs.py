@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,8 +76,8 @@ def _make(pair: Pair, open_gallery: Open) -> Case:
 
 def frozen_cases(folder: Path, galleries: Path, data: Path | None) -> dict[Key, Callable[[], Case]]:
     """The frozen set under ``folder``, with the galleries of its areas under ``galleries``, built where missing."""
-    from eval.testset.frozen import load
-    from eval.testset.judging import Galleries
+    from retriever.pair_frozen import load_frozen
+    from retriever.pair_galleries import area_gallery
 
-    kept = Galleries(galleries, data)
-    return made_cases(load(folder).pairs, lambda name: kept[name])
+    opened = cache(lambda name: area_gallery(name, galleries, data))
+    return made_cases(load_frozen(folder).pairs, opened)

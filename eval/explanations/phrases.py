@@ -20,7 +20,10 @@ _COLOURS = ("red", "white", "yellow", "brown", "grey", "black", "blue", "green",
 _EN_POINTS = "|".join(sorted(POINTS_EN, key=len, reverse=True))
 _ZH_POINTS = "|".join(sorted(POINTS_ZH, key=len, reverse=True))
 _EN_WHERE = re.compile(rf"^(?P<thing>.+?) to the (?P<point>{_EN_POINTS})$", re.IGNORECASE)
-_EN_ABSENT = re.compile(r"^the absence of (?:an? )?(?P<thing>.+)$", re.IGNORECASE)
+_EN_ABSENT = re.compile(r"^(?:the absence of (?:an? )?|no )(?P<thing>.+)$", re.IGNORECASE)
+_ASIDE = re.compile(r"（[^）]*）")
+"""A remark on the item before it."""
+_EDGES = " .。,，;；:："
 _EN_NAME = re.compile(r'^(?:the )?name "(?P<name>.+)"$', re.IGNORECASE)
 _EN_FLOORS = re.compile(r"^(?:the )?building of (?P<n>\d{1,3}) storeys$", re.IGNORECASE)
 _ZH_WHERE = re.compile(rf"^(?P<point>{_ZH_POINTS})侧(?:的)?(?P<thing>.+)$")
@@ -49,12 +52,14 @@ def read_phrase(text: str, *, first_id: int = 1) -> list[Claim]:
     What :mod:`prompts.wording` writes is read exactly, with name, number and compass point; anything else goes to
     :func:`prompts.claims.extract_claims`.
     """
-    phrase = text.strip().strip(".。,，;；")
-    claim = _exact(phrase, f"c{first_id}")
+    phrase = _ASIDE.sub("", text).strip(_EDGES)
+    claim = exact_phrase(phrase, f"c{first_id}")
     return [claim] if claim is not None else extract_claims(phrase, first_id=first_id)
 
 
-def _exact(phrase: str, claim_id: str) -> Claim | None:
+def exact_phrase(text: str, claim_id: str = "c1") -> Claim | None:
+    """The claim of a phrase that :mod:`prompts.wording` could have written; None for any other."""
+    phrase = _ASIDE.sub("", text).strip(_EDGES)
     rest, polarity, bearing = phrase, True, None
     if found := _EN_WHERE.match(rest):
         rest, bearing = found["thing"], 45.0 * POINTS_EN.index(found["point"].lower())

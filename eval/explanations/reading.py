@@ -16,7 +16,7 @@ from typing import Literal
 
 import yaml
 
-from eval.explanations.phrases import read_phrase, split_list
+from eval.explanations.phrases import exact_phrase, read_phrase, split_list
 from prompts.claims import extract_claims
 from retriever.types import Claim, Stance, Verdict
 
@@ -38,9 +38,10 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(
-    r",?\s*\b(?:but|whereas|while|however|although|yet)\b[,\s]*"
-    r"|[，,]?(?:但是|但|然而|不过|而(?=图|地图|瓦片))[，,]?"
+    r",?\s*\b(?:but|whereas|while|however|although|yet|and(?= the (?:tile|map|second)))\b[,\s]*"
+    r"|[，,]?(?:但是|但|然而|不过|而(?=图|地图|瓦片|第二|它|[东西南北]))[，,]?"
 )
+_MORE = re.compile(r"^\d+ more$|^另外\d+项$")
 _FRAMES: tuple[Frame, ...] = ("unsettled", "differ", "agree", "said")
 
 
@@ -127,17 +128,22 @@ def _sentence(sentence: str) -> list[tuple[Frame, Claim, str]]:
 
 
 def _clauses(sentence: str) -> list[str]:
-    masked = _QUOTED.sub(lambda m: "\x00" * len(m[0]), sentence)
+    masked = _masked(sentence)
     cuts = [0, *(edge for m in _CLAUSE.finditer(masked) for edge in m.span()), len(sentence)]
     parts = [sentence[a:b] for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
     return [p.strip() for p in parts if p.strip()]
+
+
+def _masked(text: str) -> str:
+    """The text with what stands in quotes blotted out, position by position."""
+    return _QUOTED.sub(lambda m: "\x00" * len(m[0]), text)
 
 
 def _framed(clause: str) -> tuple[Frame, str, bool]:
     """The frame, the words that it is about, and whether they are a list of noun phrases."""
     if _cue("nothing").search(clause):
         return "agree", "", True
-    masked = _QUOTED.sub(lambda m: "\x00" * len(m[0]), clause)
+    masked = _masked(clause)
     for frame in _FRAMES:
         hit = _cue(frame).search(masked)
         if hit is not None:
@@ -151,5 +157,16 @@ def _framed(clause: str) -> tuple[Frame, str, bool]:
 
 def _claims(body: str, listed: bool) -> list[Claim]:
     if not listed:
-        return extract_claims(body)
+        return _enumerated(body) or extract_claims(body)
     return [claim for item in split_list(body) for claim in read_phrase(item)]
+
+
+def _enumerated(clause: str) -> list[Claim]:
+    """The claims of "the tile has a, b and c" where every item is a phrase of the published form; else nothing.
+
+    The free reader would carry a direction or a denial from one item to the next.
+    """
+    head = _cue("holds").search(_masked(clause))
+    items = [i for i in split_list(clause[head.end() :]) if not _MORE.match(i)] if head is not None else []
+    found = [exact_phrase(item) for item in items]
+    return [c for c in found if c is not None] if all(found) else []
