@@ -52,14 +52,14 @@ class Conditions(Record):
         overhead = view in ("satellite", "uav")
         season = _season(day, lat)
         cold = season == "winter" and abs(lat) > 38 and rng.random() < (0.15 if overhead else 0.3)
-        cloud = float(rng.beta(0.7, 1.6)) if overhead else float(rng.beta(0.8, 1.1))
+        cloud = float(0.8 * rng.beta(0.7, 1.6)) if overhead else float(rng.beta(0.8, 1.1))
         return cls(
             season=season,
             snow=bool(cold),
             sun_azimuth_deg=azimuth,
             sun_altitude_deg=altitude,
             cloud=cloud,
-            visibility_m=float(np.exp(rng.uniform(np.log(900), np.log(20000)))),
+            visibility_m=float(np.exp(rng.uniform(np.log(2500 if overhead else 900), np.log(25000)))),
             age_years=int(rng.choice(AGES, p=_OLD[view])) if view in _OLD else 0,
             exposure=float(np.exp(rng.normal(0, 0.12))),
             warmth=float(rng.normal(0, 0.045)),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -76,6 +76,8 @@ class GroundMap:
             key=lambda f: (CARRIAGE.index(f.kind), f.osm_id),
         )
 
+        self._roads = shapely.STRtree([f.geometry for f in self.roads])
+
     def paint(self, west: float, north: float, pixels: int, metres: float) -> NDArray[np.uint8]:
         """Surface codes [pixels, pixels] of the square whose upper left corner is given; ``metres`` per pixel."""
         side = pixels * metres
@@ -95,19 +97,22 @@ class GroundMap:
         return sheet.array()
 
     def _base(self, west: float, north: float, pixels: int, metres: float) -> NDArray[np.uint8]:
-        """Ground of which the map says nothing: patches of paving and of rough grass, fixed in the world."""
-        x = (west + self.salt[0] + (np.arange(pixels) + 0.5) * metres)[None, :]
-        y = (north + self.salt[1] - (np.arange(pixels) + 0.5) * metres)[:, None]
-        wave = sum(
-            np.sin(x * a + y * b + c) * s
-            for a, b, c, s in (
-                (0.11, 0.05, 1.0, 1.0),
-                (-0.07, 0.13, 2.2, 1.0),
-                (0.31, 0.23, 0.4, 0.6),
-                (0.5, -0.41, 3, 0.4),
-            )
-        )
-        return np.where(wave > 0.15, np.uint8(CODE["rough"]), np.uint8(CODE["yard"]))
+        """Ground of which the map says nothing: paved close to houses and streets, rough grass farther off."""
+        side, low = pixels * metres, 128
+        step = side / low
+        built = Image.new("L", (low, low))
+        pen = ImageDraw.Draw(built)
+        for i in sorted(self.tree.query(shapely.box(west - 30, north - side - 30, west + side + 30, north + 30))):
+            feature = self.features[i]
+            if feature.kind == "building" or feature.kind in CARRIAGE:
+                _smudge(pen, feature, (west, north), step)
+        near = np.asarray(built.filter(ImageFilter.GaussianBlur(9.0 / step)), np.float32) / 255
+        at = (np.arange(low) + 0.5) * step
+        x, y = (west + self.salt[0] + at)[None, :], (north + self.salt[1] - at)[:, None]
+        wave = np.sin(x * 0.11 + y * 0.05) + np.sin(y * 0.13 - x * 0.07) + 0.6 * np.sin(x * 0.31 + y * 0.23)
+        green = Image.fromarray((0.28 + 0.07 * wave - near).astype(np.float32))
+        full = np.asarray(green.resize((pixels, pixels), Image.Resampling.BILINEAR))
+        return np.where(full > 0, np.uint8(CODE["rough"]), np.uint8(CODE["yard"]))
 
     def _areas(self, sheet: _Sheet, near: Sequence[Feature], box: tuple[float, float, float, float]) -> None:
         flats = [f for f in near if f.shape == "area" and f.kind in _AREAS]
@@ -135,12 +140,12 @@ class GroundMap:
                     sheet.stroke(line, width, "pavement" if paved and name == "gravel" else name)
 
     def _streets(self, sheet: _Sheet, roads: Sequence[Feature]) -> None:
-        for extra, name in ((1.0, "pavement"), (0.15, "kerb")):
+        for kerb_m, name in ((None, "pavement"), (0.14, "kerb")):
             for feature in roads:
-                walk = _WALKS.get(feature.kind, 0.0) * extra
+                walk = _WALKS.get(feature.kind, 0.0)
                 if walk and feature.tags.get("sidewalk") not in ("no", "none"):
                     for line in lines_of(feature.geometry):
-                        sheet.stroke(line, road_width(feature) + 2 * walk, name)
+                        sheet.stroke(line, road_width(feature) + 2 * (kerb_m or walk), name)
         for feature in roads:
             for line in lines_of(feature.geometry):
                 sheet.stroke(line, road_width(feature), _carriageway(feature))
@@ -186,8 +191,21 @@ class GroundMap:
 
     def nearest_road(self, point: BaseGeometry, within: float) -> Feature | None:
         """The carriageway whose line is nearest."""
-        best = min(self.roads, key=lambda f: (f.geometry.distance(point), f.osm_id), default=None)
-        return best if best is not None and best.geometry.distance(point) <= within else None
+        if not self.roads:
+            return None
+        best = self.roads[int(self._roads.nearest(point))]
+        return best if best.geometry.distance(point) <= within else None
+
+
+def _smudge(pen: ImageDraw.ImageDraw, feature: Feature, corner: XY, step: float) -> None:
+    """An outline or a street on a coarse sheet."""
+    for piece in shapely.get_parts(feature.geometry):
+        line = piece.exterior.coords if isinstance(piece, Polygon) else piece.coords
+        points = [((x - corner[0]) / step, (corner[1] - y) / step) for x, y, *_ in line]
+        if isinstance(piece, Polygon):
+            pen.polygon(points, fill=255)
+        elif len(points) > 1:
+            pen.line(points, fill=255, width=max(1, round(8 / step)))
 
 
 def _surface(feature: Feature) -> str:

@@ -15,6 +15,7 @@ from finetune.views.poses import Pose
 from finetune.views.seeds import grain
 from finetune.views.stage import COARSE_M, FINE, Hits, Stage
 from finetune.views.texture import TO_LINEAR, Sheet, ground_colours, noise
+from finetune.views.traffic import Traffic
 from retriever.geo import Frame
 
 Floats = NDArray[np.float32]
@@ -32,8 +33,10 @@ class Shader:
         self.angle = camera.pixel_angle(pose)
         colours = ground_colours(conditions)
         centre = self._looked_at()
+        self.traffic = Traffic(stage.kerbs, conditions.seed, centre, clear=pose.view in ("ground", "panorama"))
         self.fine = Sheet.of(stage.window(*centre), FINE[1], colours)
         self.coarse = Sheet.of(stage.coarse(), COARSE_M, colours)
+        self.plain = TO_LINEAR[colours[[CODE["rough"], CODE["yard"]]]].mean(axis=0)
         crowns = [linear(c) for c in palette()["crown"][conditions.season]]
         self.leaves = np.array(crowns, np.float32)
         self.needle = np.array(linear(palette()["needle"]), np.float32)
@@ -91,7 +94,7 @@ class Shader:
 
     def _through_leaves(self, origins: Floats, directions: Floats) -> tuple[Hits, Floats]:
         """Hits where gaps between leaves let rays on; origins move to where a ray went on."""
-        hits = self.stage.cast(origins, directions, self.age)
+        hits = self.stage.cast(origins, directions, self.age, self.traffic)
         if not len(self.mesh.crowns):
             return hits, origins
         moved = origins
@@ -108,7 +111,7 @@ class Shader:
                 break
             moved = moved.copy() if moved is origins else moved
             moved[waiting] += directions[waiting] * (hits.distance[waiting] + np.float32(0.25))[:, None]
-            again = self.stage.cast(moved[waiting], directions[waiting], self.age)
+            again = self.stage.cast(moved[waiting], directions[waiting], self.age, self.traffic)
             hits.triangle[waiting], hits.distance[waiting] = again.triangle, again.distance
             hits.normal[waiting] = again.normal
         return hits, moved
@@ -119,21 +122,25 @@ class Shader:
         crown = self.mesh.crowns[self.mesh.row[hits.triangle[rows]]]
         bare = (crown[:, 5] > 0) & (self.c.season == "winter")
         share = np.where(bare, 0.62, 0.05 + 0.4 * np.clip(0.55 - facing, 0, 1))
-        cell = np.floor(p * 7.0).astype(np.int64)
+        # In winter what is left are branches, which rise.
+        cell = np.floor(p * np.where(bare[:, None], (13.0, 13.0, 3.0), (8.0, 8.0, 8.0))).astype(np.int64)
         return grain(cell[:, 0] + 4096 * cell[:, 2], cell[:, 1], 5) < share
 
     def _albedo(
         self, p: Floats, triangle: NDArray[np.int32], normal: Floats, d: Floats, footprint: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """Colours [N, 3], how much of a mirror [N], and normals as bent by leaves and ripples."""
-        size = len(self.mesh.material)
+        size = self.stage.ground_code
         out, shine = np.empty_like(p), np.zeros(len(p), np.float32)
-        ground = triangle >= size
+        ground = triangle == size
         on = np.flatnonzero(ground)
         if len(on):
             slant = np.maximum(np.abs(d[on, 2]), 0.05)
             out[on], shine[on] = self._ground(p[on], footprint[on] / np.sqrt(slant))
-        rest = np.flatnonzero(~ground)
+        cars = np.flatnonzero(triangle > size)
+        if len(cars):
+            out[cars], shine[cars] = self.traffic.colour[triangle[cars] - size - 1], 0.12
+        rest = np.flatnonzero(triangle < size)
         t = triangle[rest]
         out[rest] = self.mesh.colour[t]
         material = self.mesh.material[t]
@@ -150,6 +157,10 @@ class Shader:
         for sheet, rows in ((self.fine, np.flatnonzero(near)), (self.coarse, np.flatnonzero(~near))):
             if len(rows):
                 colour[rows], code[rows] = sheet.colour(x[rows], y[rows], footprint[rows])
+        beyond = np.flatnonzero(~self.coarse.inside(x, y))
+        if len(beyond):
+            dry = beyond[code[beyond] != CODE["water"]]
+            colour[dry] = self.plain
         # The world's coordinates, not the stage's, so that neighbouring stages agree.
         wx, wy = x + np.float32(self.stage.origin[0] % 8192), y + np.float32(self.stage.origin[1] % 8192)
         fade = np.clip(1.3 - footprint * 3, 0, 1)
@@ -202,7 +213,7 @@ class Shader:
         """Sunlight that is not shadowed and light of the sky [N, 3]."""
         up = normal[:, 2]
         open_sky = (0.62 + 0.38 * up) * np.clip(0.72 + 0.28 * p[:, 2] / 7.0, 0, 1)
-        level = triangle >= len(self.mesh.material)
+        level = triangle == self.stage.ground_code
         open_sky[level] = 0.55 + 0.45 * self.stage.openness(p[level, 0], p[level, 1])
         out = open_sky[:, None] * self.sky.sky
         toward = np.array(self.c.sun, np.float32)
@@ -210,7 +221,7 @@ class Shader:
         lit = np.flatnonzero(falling > 0) if self.c.direct > 0 else np.zeros(0, int)
         if len(lit):
             start = p[lit] + normal[lit] * np.float32(0.04) + toward * np.float32(0.02)
-            free = ~self.stage.shadowed(start, self.c.sun, self.age)
+            free = ~self.stage.shadowed(start, self.c.sun, self.age, self.traffic)
             out[lit[free]] += falling[lit[free], None] * self.sky.sun
         return out
 

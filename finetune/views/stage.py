@@ -22,6 +22,7 @@ from finetune.views.houses import cap, plan_of, raise_house
 from finetune.views.mesh import PLAIN, Mesh, MeshBuilder, linear
 from finetune.views.plants import plant
 from finetune.views.seeds import part
+from finetune.views.traffic import Kerbs, Traffic
 from retriever.draw import geometry
 from retriever.draw.fonts import Fonts
 from retriever.sources.facts import Feature
@@ -38,7 +39,7 @@ MAX_TREES = 2500
 
 @dataclass(frozen=True, kw_only=True)
 class Hits:
-    """What rays met. ``triangle`` is -1 for the sky and the number of triangles or more for the ground."""
+    """What rays met. ``triangle`` counts through the mesh, then the ground, then the cars; it is -1 for the sky."""
 
     triangle: NDArray[np.int32]
     distance: Floats
@@ -54,6 +55,7 @@ class Stage:
     ) -> None:
         self.origin, self.reach_m = origin, reach_m
         self.ground = GroundMap(features, origin)
+        self.kerbs = Kerbs(self.ground.roads)
         self.mesh = _build(features, self.ground, origin, fonts)
         self._scenes: dict[int, tuple[EmbreeScene, NDArray[np.int32]]] = {}
         self._windows: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
@@ -71,24 +73,39 @@ class Stage:
             self._scenes[age] = scene, np.append(rows, [size, size]).astype(np.int32)
         return self._scenes[age]
 
-    def cast(self, origins: Floats, directions: Floats, age: int) -> Hits:
+    def cast(self, origins: Floats, directions: Floats, age: int, traffic: Traffic | None = None) -> Hits:
         """The first thing that each ray [N, 3] meets."""
         scene, rows = self._scene(age)
         origins, directions = np.ascontiguousarray(origins), np.ascontiguousarray(directions)
         found = scene.run(origins, directions, query="INTERSECT", output=True)
-        hit = found["primID"]
+        hit, distance, normal = found["primID"], found["tfar"], found["Ng"]
         triangle = np.where(hit < 0, -1, rows[np.maximum(hit, 0)]).astype(np.int32)
-        normal = found["Ng"]
+        if traffic is not None and traffic.scene is not None:
+            cars = traffic.scene.run(origins, directions, query="INTERSECT", output=True)
+            nearer = np.flatnonzero((cars["primID"] >= 0) & ((hit < 0) | (cars["tfar"] < distance)))
+            triangle[nearer] = self.ground_code + 1 + cars["primID"][nearer]
+            distance[nearer], normal[nearer] = cars["tfar"][nearer], cars["Ng"][nearer]
         length = np.linalg.norm(normal, axis=1, keepdims=True)
         facing = np.where(np.einsum("ij,ij->i", normal, directions) > 0, np.float32(-1), np.float32(1))
         normal = normal / np.maximum(length, 1e-12) * facing[:, None]
-        return Hits(triangle=triangle, distance=found["tfar"], normal=normal.astype(np.float32))
+        return Hits(triangle=triangle, distance=distance, normal=normal.astype(np.float32))
 
-    def shadowed(self, points: Floats, towards: tuple[float, float, float], age: int) -> NDArray[np.bool_]:
+    @property
+    def ground_code(self) -> int:
+        """What ``Hits.triangle`` is where a ray met the ground; cars follow it."""
+        return len(self.mesh.material)
+
+    def shadowed(
+        self, points: Floats, towards: tuple[float, float, float], age: int, traffic: Traffic | None = None
+    ) -> NDArray[np.bool_]:
         """Whether something stands between points [N, 3] and the sun."""
-        scene, _ = self._scene(age)
+        points = np.ascontiguousarray(points)
         directions = np.ascontiguousarray(np.broadcast_to(np.array(towards, np.float32), points.shape))
-        return np.asarray(scene.run(np.ascontiguousarray(points), directions, query="OCCLUDED") == 0)
+        dark = np.asarray(self._scene(age)[0].run(points, directions, query="OCCLUDED") == 0)
+        if traffic is not None and traffic.scene is not None:
+            low = np.flatnonzero(~dark & (points[:, 2] < 2.2))
+            dark[low] = traffic.scene.run(points[low], directions[low], query="OCCLUDED") == 0
+        return dark
 
     def window(self, x: float, y: float) -> tuple[float, float, NDArray[np.uint8]]:
         """West and north edge and surface codes of the fine window about a point."""
@@ -157,8 +174,6 @@ def _build(features: Sequence[Feature], ground: GroundMap, origin: tuple[float, 
             furniture.place(feature)
     _street_names(out, boards, ground)
     _trees(out, features, ground, origin)
-    out.begin("cars", 99.0)
-    things.park_cars(out, [f for f in ground.roads if f.kind in CARRIAGE], "parked")
     return out.finish(boards.stack())
 
 
@@ -214,7 +229,7 @@ def _trees(out: MeshBuilder, features: Sequence[Feature], ground: GroundMap, ori
     spots += _wild(features, ground, origin)
     for number, (x, y, key, needles) in enumerate(spots[:MAX_TREES]):
         out.begin(f"tree {key}", since(key, "tree"))
-        plant(out, x, y, key, needles=needles, detail=2 if number < mapped and number < 900 else 1)
+        plant(out, x, y, key, needles=needles, detail=1 if number < mapped and number < 900 else 0)
 
 
 def _mapped(feature: Feature) -> list[tuple[float, float, str, bool]]:

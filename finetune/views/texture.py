@@ -70,7 +70,9 @@ class Sheet:
         image = Image.fromarray(codes, "P")
         image.putpalette(np.resize(colours.reshape(-1), colours.size).tolist())
         full = image.convert("RGB")
-        levels = [np.asarray(full), *(np.asarray(full.reduce(f)) for f in (2, 4, 8))]
+        half = full.reduce(2)
+        quarter = half.reduce(2)
+        levels = [np.asarray(p) for p in (full, half, quarter, quarter.reduce(2))]
         return cls(west=west, north=north, metres=metres, codes=codes, levels=tuple(levels))
 
     def inside(self, x: Floats, y: Floats) -> NDArray[np.bool_]:
@@ -89,6 +91,20 @@ class Sheet:
                 i = np.clip((row[chosen] / 2**k).astype(np.int32), 0, size - 1)
                 j = np.clip((col[chosen] / 2**k).astype(np.int32), 0, size - 1)
                 out[chosen] = TO_LINEAR[picture.reshape(-1, 3)[i * size + j]]
+        sharp = np.flatnonzero(footprint < 0.7 * self.metres)
+        if len(sharp):
+            out[sharp] = self._between(col[sharp], row[sharp])
         size = self.codes.shape[0]
         i, j = np.clip(row.astype(np.int32), 0, size - 1), np.clip(col.astype(np.int32), 0, size - 1)
         return out, self.codes.reshape(-1)[i * size + j]
+
+    def _between(self, col: Floats, row: Floats) -> Floats:
+        """Linear colours between the nearest four cells: no stairs where a cell is larger than a pixel."""
+        flat, size = self.levels[0].reshape(-1, 3), self.levels[0].shape[0]
+        x, y = np.clip(col - 0.5, 0, size - 1.001), np.clip(row - 0.5, 0, size - 1.001)
+        j, i = x.astype(np.int32), y.astype(np.int32)
+        u, v = (x - j)[:, None], (y - i)[:, None]
+        at = i * size + j
+        top = TO_LINEAR[flat[at]] * (1 - u) + TO_LINEAR[flat[at + 1]] * u
+        low = TO_LINEAR[flat[at + size]] * (1 - u) + TO_LINEAR[flat[at + size + 1]] * u
+        return np.asarray(top * (1 - v) + low * v, np.float32)

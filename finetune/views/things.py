@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import shapely
 from shapely.geometry import LineString, Point
 
 from finetune.views.boards import Boards
-from finetune.views.ground import GroundMap, direction_at, lines_of, point_of, road_width
-from finetune.views.houses import palette
+from finetune.views.ground import GroundMap, direction_at, point_of, road_width
 from finetune.views.mesh import PLAIN, SIGN, Board, MeshBuilder, linear
 from finetune.views.plants import post
-from finetune.views.seeds import generator, part
-from retriever.draw import geometry
+from finetune.views.seeds import part
 from retriever.draw.style import icons
 from retriever.kinds import kinds
 from retriever.sources.facts import Feature
@@ -232,33 +229,6 @@ class Furniture:
         for i in range(5):
             dx = (i - 2) * 0.7
             self.out.box(x + dx * math.cos(turn), y + dx * math.sin(turn), 0.0, (0.06, 1.5, 0.85), turn, STEEL)
-
-
-def park_cars(out: MeshBuilder, roads: Sequence[Feature], salt: str) -> None:
-    """Cars along the kerbs of streets; no map tells of them."""
-    for feature in roads:
-        if feature.kind not in ("street", "main_road", "alley"):
-            continue
-        rng = generator("cars", feature.osm_id, salt)
-        busy = float(rng.uniform(0.0, 0.75)) if feature.kind == "street" else float(rng.uniform(0.0, 0.3))
-        aside = road_width(feature) / 2 - 1.05
-        for line in lines_of(feature.geometry):
-            for side in (-1.0, 1.0):
-                for (x, y), (ux, uy) in geometry.along(line, 5.9, 9.0):
-                    if rng.random() < busy:
-                        _car(out, x - uy * side * aside, y + ux * side * aside, math.atan2(uy, ux), rng)
-
-
-def _car(out: MeshBuilder, x: float, y: float, turn: float, rng: np.random.Generator) -> None:
-    colour = linear(palette()["cars"][int(rng.integers(len(palette()["cars"])))])
-    long = float(rng.uniform(3.9, 4.7))
-    van = rng.random() < 0.12
-    out.box(x, y, 0.28, (long, 1.75, 0.55 if not van else 0.8), turn, colour)
-    out.box(x, y, 0.0, (long * 0.82, 1.6, 0.3), turn, DARK)
-    back = -0.15 * long * (0.2 if van else 1.0)
-    cx, cy = x + back * math.cos(turn), y + back * math.sin(turn)
-    out.box(cx, cy, 0.83 if not van else 1.08, (long * (0.5 if not van else 0.8), 1.5, 0.5), turn, linear("#30383e"))
-    out.box(cx, cy, 1.32 if not van else 1.57, (long * (0.44 if not van else 0.8), 1.45, 0.1), turn, colour)
 
 
 def is_place(feature: Feature) -> bool:
