@@ -6,9 +6,13 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from finetune.data.pairs.picking import Tiles
+    from retriever.pairs import Pair
 
 FROZEN = Path(__file__).resolve().parents[1] / "eval" / "testset" / "v1"
 QUERIES = [
@@ -39,6 +43,8 @@ def pairs(
     out: Annotated[Path, typer.Option(help="JSONL to write; packed if it ends in .xz.")],
     places: Annotated[int, typer.Option(min=1, help="Places; each gives a match and a no-match per language.")] = 200,
     maps: Annotated[int, typer.Option(min=0, help="Places asked with a street map as well.")] = 0,
+    views: Annotated[int, typer.Option(min=0, help="Places seen from ground, drone, all around; needs --osm.")] = 0,
+    osm: Annotated[Path | None, typer.Option(help="The gallery's extract, to render views from.")] = None,
     seed: Annotated[int, typer.Option(help="Chooses places, words and negatives.")] = 1000,
     wrong: Annotated[float, typer.Option(min=0, max=0.5, help="Share of details that the witness gets wrong.")] = 0.0,
     allow_test: Annotated[bool, typer.Option(help="Even where the frozen test set has its places.")] = False,
@@ -60,6 +66,8 @@ def pairs(
     made = list(Maker(tiles, seed, f"{tiles.gallery.id}-{seed}").pairs(groups))
     if maps:
         made += map_pairs(tiles, n=maps, seed=seed, prefix=f"{tiles.gallery.id}-{seed}")
+    if views:
+        made += _seen(tiles, osm, views, seed)
     if not made:
         raise PairError(f"no place of {gallery} gives a pair: nobody can stand there, or there is too little to say")
     if not allow_test:
@@ -73,6 +81,18 @@ def pairs(
     sha256 = write_pairs(out, made)
     kinds = dict(sorted(Counter(p.negative or "match" for p in made).items()))
     typer.echo(json.dumps({"pairs": len(made), "kinds": kinds, "sha256": sha256, "file": str(out)}))
+
+
+def _seen(tiles: Tiles, osm: Path | None, n: int, seed: int) -> list[Pair]:
+    from finetune.data.pairs.views import view_pairs
+    from finetune.views import Scene
+    from retriever.draw import Fonts
+    from retriever.pairs import PairError
+
+    if osm is None:
+        raise PairError("views are rendered from the map itself: give the gallery's extract with --osm")
+    scene = Scene.from_osm(osm, fonts=Fonts.none_cjk())
+    return list(view_pairs(tiles, scene, n=n, seed=seed, prefix=f"{tiles.gallery.id}-{seed}"))
 
 
 @testset_app.command("build")
@@ -126,11 +146,14 @@ def render(
     area: Annotated[str, typer.Option(help="Only pairs of this area: london, town-3000 ...")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many pairs.")] = None,
     galleries: Annotated[Path, typer.Option(help="Galleries, built where missing.")] = GALLERIES,
+    other_pixels: Annotated[
+        bool, typer.Option(help="Take rendered views whose pixels are not those recorded.")
+    ] = False,
 ) -> None:
     """Draw the tiles that pairs show and the pictures that they ask with, checked against their recorded hashes."""
     from finetune.data.pairs.rendering import render_pairs
     from retriever.pair_frozen import load_frozen
 
     chosen = [p for p in load_frozen(folder).pairs if not area or p.area == area][:limit]
-    done = render_pairs(chosen, out, galleries=galleries, data=_data())
+    done = render_pairs(chosen, out, galleries=galleries, data=_data(), exact=not other_pixels)
     typer.echo(json.dumps({"pairs": len(chosen), "pictures": done, "folder": str(out)}))

@@ -28,11 +28,18 @@ def area_gallery(name: str, folder: Path, data: Path | None) -> Gallery:
         return town_gallery(int(town[1]), folder)
     if name not in EXTRACTS:
         raise PairError(f"there is no test area {name!r}; there are {', '.join(EXTRACTS)} and town-SEED")
+    return build_gallery(folder / name, osm=extract_of(name, folder, data), cover="touched", gallery_id=name)
+
+
+def extract_of(name: str, folder: Path, data: Path | None) -> Path:
+    """The map that a gallery is made of. Raises ``PairError`` where it is not there."""
+    if _TOWN.fullmatch(name):
+        return folder / f"{name}.osm"
     extract = f"osm/{EXTRACTS[name]}"
     source = None if data is None else data / extract
     if source is None or not source.is_file():
         raise PairError(f"the extract {extract} is not there: set SIGHTLINE_DATA to the folder that holds it")
-    return build_gallery(folder / name, osm=source, cover="touched", gallery_id=name)
+    return source
 
 
 def town_gallery(seed: int, folder: Path) -> Gallery:

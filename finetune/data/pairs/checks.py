@@ -44,7 +44,7 @@ def _of_pair(pair: Pair) -> Iterable[str]:
     if made and (pair.changed is None or stances.get(pair.changed.claim_id) != "contradicts"):
         yield f"{pair.id}: what was changed is not contradicted"
     wrong = pair.wrong_reason
-    if wrong is not None and (stances[wrong.claim_id] != wrong.true or wrong.said == wrong.true):
+    if wrong is not None and (stances.get(wrong.claim_id) != wrong.true or wrong.said == wrong.true):
         yield f"{pair.id}: its wrong reason is not wrong"
 
 

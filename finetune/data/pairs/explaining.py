@@ -133,7 +133,8 @@ def _on_tile(claim: Claim, item: Evidence, lang: str) -> str:
 
 def _none_of(claim: Claim, lang: str) -> str:
     thing = phrase(_bare(claim), lang)
-    return f"没有{thing}" if lang == "zh" else f"no {thing.removeprefix('the ')}"
+    # In Chinese "has no river" cannot stand in a list of what there is; the differences say it.
+    return "" if lang == "zh" else f"no {thing.removeprefix('the ')}"
 
 
 def _difference(claim: Claim, item: Evidence, lang: str, rng: Random) -> str:
@@ -155,10 +156,10 @@ def _difference(claim: Claim, item: Evidence, lang: str, rng: Random) -> str:
 
 
 def _list(items: Sequence[str], lang: str, most: int, rng: Random) -> str:
-    words = bank(lang).words
-    kept = list(items[:most])
-    if len(items) > most:
-        kept.append(bank(lang).say("more", rng, n=str(len(items) - most)))
+    words, different = bank(lang).words, list(dict.fromkeys(items))
+    kept = different[:most]
+    if len(different) > most:
+        kept.append(bank(lang).say("more", rng, n=str(len(different) - most)))
     if len(kept) < 2:
         return "".join(kept)
     return str(words["comma"]).join(kept[:-1]) + str(words["and"]) + kept[-1]

@@ -15,8 +15,11 @@ from typing import Any
 from finetune.data.pairs.making import Maker
 from finetune.data.pairs.maps import map_pairs
 from finetune.data.pairs.picking import Tiles
+from finetune.data.pairs.views import view_pairs
 from finetune.data.pairs.witnesses import generated, hand_written
+from finetune.views import Scene
 from retriever.build import file_sha256
+from retriever.draw import Fonts
 from retriever.gallery import Gallery
 from retriever.pair_frozen import MANIFEST, PARTS, read_manifest
 from retriever.pair_galleries import EXTRACTS, area_gallery, town_gallery
@@ -26,25 +29,26 @@ VERSION = "1"
 SEED = 3000
 LANGS: tuple[Any, ...] = ("en", "zh")
 TOWN_SEEDS = tuple(range(3000, 3010))
-TOWN_PLACES, TOWN_MAPS = 72, 24
-AREAS = {"london": (200, 60), "singapore": (50, 16), "taipei": (30, 8)}
-"""Places with texts and places with street maps of each real area."""
+TOWN = (72, 24, 6)
+AREAS = {"london": (200, 60, 15), "singapore": (50, 16, 6), "taipei": (30, 8, 3)}
+"""Places with texts, with street maps and with rendered views."""
 FILES = {name: f"{name}.jsonl.xz" for name in PARTS}
 
 Say = Callable[[str], None]
 
 
-def town_pairs(gallery: Gallery, *, places: int = TOWN_PLACES, maps: int = TOWN_MAPS) -> Iterator[Pair]:
-    """The pairs of one town in their order; fewer ``places`` give the beginning of the same texts."""
-    return _pairs(gallery, places, maps)
-
-
-def _pairs(gallery: Gallery, places: int, maps: int) -> Iterator[Pair]:
+def pairs_of(gallery: Gallery, osm: Path, counts: tuple[int, int, int] = TOWN) -> Iterator[Pair]:
+    """The pairs of one town or area in their order; smaller counts give the beginning of each kind."""
+    places, maps, views = counts
     tiles, prefix = Tiles(gallery), f"v{VERSION}-{gallery.id}"
     # Nothing wrong is said on purpose: one wrong detail is what tells a counterfactual from a match.
     groups = generated(tiles, n=places, seed=SEED, langs=LANGS, wrong_share=0.0)
     yield from Maker(tiles, SEED, prefix).pairs(groups)
     yield from map_pairs(tiles, n=maps, seed=SEED, prefix=prefix)
+    if views:
+        # No system font, so that signs are drawn the same everywhere.
+        scene = Scene.from_osm(osm, fonts=Fonts.none_cjk())
+        yield from view_pairs(tiles, scene, n=views, seed=SEED, prefix=prefix)
 
 
 def hand_pairs(gallery: Gallery, rows: Sequence[dict[str, Any]]) -> Iterator[Pair]:
@@ -72,7 +76,7 @@ def build(out: Path, *, galleries: Path, data: Path | None, queries: Sequence[Pa
         by_area, by_hand = list[Pair](), list[Pair]()
         for name, gallery in opened.items():
             say(f"{name}: pairs of generated and hand-written texts")
-            by_area += _pairs(gallery, *AREAS[name])
+            by_area += pairs_of(gallery, data / "osm" / EXTRACTS[name], AREAS[name])
             by_hand += hand_pairs(gallery, rows)
         parts["areas"] = _part(out / FILES["areas"], by_area)
         parts["hand"] = _part(out / FILES["hand"], by_hand)
@@ -85,7 +89,7 @@ def _write_towns(out: Path, galleries: Path, say: Say) -> dict[str, Any]:
     everything, by_town = list[Pair](), {}
     for seed in TOWN_SEEDS:
         say(f"town {seed}")
-        made = list(town_pairs(town_gallery(seed, galleries)))
+        made = list(pairs_of(town_gallery(seed, galleries), galleries / f"town-{seed}.osm"))
         by_town[str(seed)] = {"pairs": len(made), "sha256": lines_sha256(made)}
         everything += made
     return {**_part(out / FILES["towns"], everything), "towns": by_town}
@@ -94,7 +98,7 @@ def _write_towns(out: Path, galleries: Path, say: Say) -> dict[str, Any]:
 def check_town(folder: Path, seed: int, galleries: Path) -> list[str]:
     """What is different when the pairs of a town are made again; empty when not a byte is."""
     record = read_manifest(folder)["parts"]["towns"]["towns"][str(seed)]
-    made = list(town_pairs(town_gallery(seed, galleries)))
+    made = list(pairs_of(town_gallery(seed, galleries), galleries / f"town-{seed}.osm"))
     if lines_sha256(made) == record["sha256"]:
         return []
     frozen = {p.id: p for p in read_pairs(folder / FILES["towns"]) if p.area == f"town-{seed}"}

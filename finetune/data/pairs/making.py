@@ -44,11 +44,15 @@ class Maker:
     def pairs(self, groups: Sequence[Sequence[Witness]]) -> Iterator[Pair]:
         """A match and a no-match for every witness. Those of one group stand at one place and share tiles."""
         for number, group in enumerate(groups):
-            for witness in group:
-                no_match = self._no_match(witness, number)
-                if no_match is not None:
-                    yield self._match(witness, number)
-                    yield no_match
+            yield from self.pairs_of(group, number)
+
+    def pairs_of(self, group: Sequence[Witness], number: int) -> Iterator[Pair]:
+        """The pairs of one place, which is the ``number``-th."""
+        for witness in group:
+            no_match = self._no_match(witness, number)
+            if no_match is not None:
+                yield self._match(witness, number)
+                yield no_match
 
     def _id(self, number: int, witness: Witness, label: Label) -> str:
         stem = witness.origin or f"{self.prefix}-{number:04d}"

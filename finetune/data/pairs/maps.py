@@ -57,7 +57,7 @@ def _at(tiles: Tiles, tile_id: str, rng: Random, seed: int) -> tuple[Witness, Pa
     said = describe(
         tile, point, size_m=gallery.size_m, seed=seed, named=named, length="medium", visible=shown, wrong_share=0.0
     )
-    claims = tuple(_absolute(c) for c in said.claims if _on_map(c))
+    claims = tuple(absolute(c) for c in said.claims if _on_map(c))
     if len(claims) < _MIN_CLAIMS:
         return None
     query = PairQuery(
@@ -77,7 +77,7 @@ def _on_map(claim: Claim) -> bool:
     return claim.kind != "building" and claim.polarity and not relative and claim.relation.anchor is None
 
 
-def _absolute(claim: Claim) -> Claim:
+def absolute(claim: Claim) -> Claim:
     """A map has no left and right: the bearing stays, the words go."""
     turned = claim.relation.type in ("left", "right", "front", "behind")
     relation = replace(claim.relation, type="bearing") if turned else claim.relation

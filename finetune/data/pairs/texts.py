@@ -35,7 +35,12 @@ _AHEAD_ZH = (
 )
 _QUARTER_EN = {"north": "east", "south": "west", "east": "south", "west": "north"}
 _QUARTER_ZH = {"北": "东", "南": "西", "东": "南", "西": "北"}
+# Along the points themselves a mirror keeps the usual order: east-west for north-south, 东西 for 南北.
+_MIRROR_EN = {"north": "east", "south": "west", "east": "north", "west": "south"}
+_MIRROR_ZH = {"东": "南", "西": "北", "南": "东", "北": "西"}
+_HALF_POINT = re.compile(r"[东西][南北]|(?:north|south)[- ]?(?:east|west)", re.I)
 _ACROSS: Mapping[RelationType, RelationType] = {"left": "right", "right": "left", "front": "behind", "behind": "front"}
+_COUNTER = re.compile("(?<=[一这那])[个座条片棵家处块所间栋幢]$")
 _ARTICLE = re.compile(r"\b(an?)(?= $)", re.I)
 
 Edited = tuple[str, dict[str, Claim], What]
@@ -95,15 +100,22 @@ def _turned(
     relative = claim.relation.type in _ACROSS
     if bearing is None or claim.kind == "road" or (relative and not heading) or any(c.kind == "name" for c in sharing):
         return None
-    span = _swap(_TURN_ZH if lang == "zh" else _TURN_EN, claim.span)
-    if span == claim.span and claim.relation.type in ("front", "behind"):
-        for pattern, other in _AHEAD_ZH if lang == "zh" else _AHEAD_EN:
-            if pattern.search(span):
-                span = pattern.sub(other, span, count=1)
-                break
+    if claim.relation.type in ("front", "behind"):
+        span = _faced_about(claim.span, lang)
+    else:
+        span = _swap(_TURN_ZH if lang == "zh" else _TURN_EN, claim.span)
     if span == claim.span:
         return None
     return span, {c.id: _opposite(c) for c in sharing}, "direction"
+
+
+def _faced_about(span: str, lang: str) -> str:
+    """Ahead for behind and the other way; "right behind me" keeps its right."""
+    for pattern, other in _AHEAD_ZH if lang == "zh" else _AHEAD_EN:
+        if found := pattern.search(span):
+            word = other.capitalize() if found[0][0].isupper() else other
+            return span[: found.start()] + word + span[found.end() :]
+    return span
 
 
 def _opposite(claim: Claim) -> Claim:
@@ -121,7 +133,9 @@ def _quartered(
     axis = claim.relation.bearing_deg
     if claim.value != "runs" or axis is None or len(sharing) > 1:
         return None
-    span = _swap(_QUARTER_ZH if lang == "zh" else _QUARTER_EN, claim.span)
+    half = bool(_HALF_POINT.search(claim.span))
+    turn, mirror = (_QUARTER_ZH, _MIRROR_ZH) if lang == "zh" else (_QUARTER_EN, _MIRROR_EN)
+    span = _swap(turn if half else mirror, claim.span)
     # Half points are said with north or south first in English, with east or west first in Chinese.
     span = re.sub("([南北])([东西])", r"\2\1", span)
     span = re.sub(r"\b(east|west)([- ]?)(north|south)\b", r"\3\2\1", span, flags=re.I)
@@ -139,7 +153,8 @@ def _other_kind(
     if claim.kind not in ("object", "road") or kind is None or len(sharing) > 1 or claim.relation.anchor:
         return None
     here = set(index.kinds)
-    group = _ROADS if kind.group == "road" else _GROUNDS
+    # From and to the same few kinds: a river that only ever stands in changed texts would give them away.
+    group = next((g for g in (_ROADS, _GROUNDS) if claim.value in g), frozenset())
     others = [k for k in kinds().values() if k.id in group - {claim.value} and not akin(k.id) & here]
     words = kind.zh if lang == "zh" else kind.en
     word = max((w for w in words if w in claim.span), key=len, default=None)
@@ -147,17 +162,15 @@ def _other_kind(
         return None
     other = rng.choice(others)
     if lang == "zh":
-        span = _named_anew_zh(claim.span, word, other.zh[0], measure(claim.value), measure(other.id))
+        span = _named_anew_zh(claim.span, word, other.zh[0], measure(other.id))
     else:
         span = _named_anew(claim.span, word, other.en[0])
     return span, {claim.id: replace(claim, value=other.id)}, "kind"
 
 
-def _named_anew_zh(span: str, word: str, other: str, counter: str, other_counter: str) -> str:
+def _named_anew_zh(span: str, word: str, other: str, counter: str) -> str:
     before, after = span.split(word, 1)
-    if before.endswith(counter):
-        before = before.removesuffix(counter) + other_counter
-    return before + other + after
+    return _COUNTER.sub(counter, before) + other + after
 
 
 def _named_anew(span: str, word: str, other: str) -> str:
