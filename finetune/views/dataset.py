@@ -22,7 +22,7 @@ from typing import Any
 
 from finetune.views.places import Place, grid_over, places
 from finetune.views.poses import SIZES, VIEWS
-from finetune.views.scene import CORE_M, Scene
+from finetune.views.scene import Scene
 from finetune.views.seeds import number
 from finetune.views.sets import ViewSet, render_set
 from retriever.build import file_sha256
@@ -118,8 +118,7 @@ def _batches(scene: Scene, todo: Sequence[tuple[int, Place]]) -> Iterator[list[t
     """Sets that share a stage together, so that it is built once."""
     groups: dict[tuple[int, int], list[tuple[int, Place]]] = {}
     for index, place in todo:
-        x, y = scene.frame.xy(place.lat, place.lon)
-        groups.setdefault((round(x / CORE_M), round(y / CORE_M)), []).append((index, place))
+        groups.setdefault(scene.stage_key(*scene.frame.xy(place.lat, place.lon)), []).append((index, place))
     for key in sorted(groups):
         for i in range(0, len(groups[key]), BATCH):
             yield groups[key][i : i + BATCH]

@@ -60,9 +60,13 @@ class Scene:
         placed = [Feature(**{**vars(f), "geometry": project(f.geometry, frame)}) for f in found]
         return cls(placed, frame=frame, box=(west, south, east, north), name=name, fonts=fonts)
 
+    def stage_key(self, x: float, y: float) -> tuple[int, int]:
+        """Points in metres with the same key share a stage."""
+        return round(x / CORE_M), round(y / CORE_M)
+
     def stage(self, x: float, y: float) -> Stage:
         """The stage about a point in metres; the latest few are kept."""
-        key = round(x / CORE_M), round(y / CORE_M)
+        key = self.stage_key(x, y)
         if key not in self._stages:
             origin = key[0] * CORE_M, key[1] * CORE_M
             box = (origin[0] - REACH_M, origin[1] - REACH_M, origin[0] + REACH_M, origin[1] + REACH_M)
