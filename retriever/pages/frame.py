@@ -16,6 +16,7 @@ from PIL import Image
 
 from retriever.errors import SightlineError
 from retriever.pages.style import CSS
+from retriever.pages.words import PAGE_LANGS, Words
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -150,6 +151,24 @@ def make_app(pages: Callable[[], None], *, title: str) -> FastAPI:
     # Forgets nothing that matters on a short break: what was marked is in the file.
     ui.run_with(app, title=title, dark=None, tailwind=False, show_welcome_message=False, reconnect_timeout=5)
     return app
+
+
+def coded_app(person: Callable[[str], str | None], build: Callable[[str], None], words: Words) -> FastAPI:
+    """A page for each person at ``/<code>``; an address that belongs to nobody says so and shows nothing."""
+    from nicegui import ui
+
+    def pages() -> None:
+        @ui.page("/{code}", response_timeout=30)
+        def page(code: str) -> None:
+            who = person(code)
+            if who is not None:
+                build(who)
+                return
+            with node("main", classes="sheet"):
+                for lang in PAGE_LANGS:
+                    node("p", words("wrong_link", lang), classes="card")
+
+    return make_app(pages, title="Sightline")
 
 
 def bind(port: int) -> socket.socket:
