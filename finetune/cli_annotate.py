@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
+from finetune.annotate.screen import cost_table, err, paid, shown
 from retriever.errors import ModelError, SightlineError
 
 if TYPE_CHECKING:
     from finetune.annotate.config import Config
-    from finetune.annotate.desk import Desk, Planned, PlanRow
-    from finetune.annotate.store import Cost
+    from finetune.annotate.desk import Desk, Planned
 
 Run = Annotated[Path, typer.Argument(help="The run's folder.")]
 ConfigFile = Annotated[Path, typer.Option("--config", help="Endpoints, prices, limits and budget: a YAML file.")]
@@ -27,8 +23,6 @@ Lang = Annotated[str, typer.Option(help="en or zh: the language of the prompts, 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked and spent, and ask nothing.")]
 BudgetOption = Annotated[float | None, typer.Option(min=0.0, help="In place of the configuration's budget.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
-
-_err = Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -51,8 +45,8 @@ def photos(
     for name, problem in collect(folder, run, max_side=max_side):
         taken += not problem
         if problem:
-            _err.print(f"left out {name}: {problem}", markup=False)
-    _err.print(f"{taken} photographs taken into {run}", markup=False)
+            err.print(f"left out {name}: {problem}", markup=False)
+    err.print(f"{taken} photographs taken into {run}", markup=False)
 
 
 def ocr(
@@ -65,7 +59,7 @@ def ocr(
 
     for photo, row in run_ocr(run, min_score=min_score, threads=threads):
         read = ", ".join(f"{r.text!r} {r.score:.2f}" for r in row.readings)
-        _err.print(f"{photo.name}: {read or 'nothing'}", markup=False)
+        err.print(f"{photo.name}: {read or 'nothing'}", markup=False)
 
 
 def segment(
@@ -83,11 +77,11 @@ def segment(
     except ModelError as error:
         if detector or segmenter:
             raise
-        _err.print(f"skipped: {error}", markup=False)
+        err.print(f"skipped: {error}", markup=False)
         return
     chosen = [word.strip() for word in labels.split(",") if word.strip()] or list(stage.LABELS)
     for photo, row in stage.run_segment(run, model, chosen):
-        _err.print(f"{photo.name}: {', '.join(s.label for s in row.segments) or 'nothing'}", markup=False)
+        err.print(f"{photo.name}: {', '.join(s.label for s in row.segments) or 'nothing'}", markup=False)
 
 
 def drop(
@@ -99,9 +93,9 @@ def drop(
     rows = run_drop(run, min_share=min_share)
     kept, dropped = sum(len(r.kept) for r in rows), sum(len(r.dropped) for r in rows)
     blind = sum(not r.vehicles_known for r in rows)
-    _err.print(f"{kept} readings kept, {dropped} dropped")
+    err.print(f"{kept} readings kept, {dropped} dropped")
     if blind:
-        _err.print(f"for {blind} of {len(rows)} photographs nobody looked for vehicles: nothing could be dropped there")
+        err.print(f"for {blind} of {len(rows)} photographs nobody looked for vehicles: nothing could be dropped there")
 
 
 def describe(
@@ -116,7 +110,7 @@ def describe(
     from finetune.annotate import describe as stage
 
     async def work(desk: Desk) -> dict[str, Any]:
-        rows = await _shown(len(stage.jobs(run)), lambda tick: stage.run_describe(run, desk, _lang(lang), tick))
+        rows = await shown(len(stage.jobs(run)), lambda tick: stage.run_describe(run, desk, _lang(lang), tick))
         return {
             "described": len(rows),
             "accepted": sum(r.accepted for r in rows),
@@ -128,7 +122,7 @@ def describe(
         writer = stage.Writer(run, desk, _lang(lang))
         return [call for job in stage.jobs(run) for call in await writer.plan(job)]
 
-    _paid(run, config, budget, as_json, plan if dry_run else None, work)
+    paid(_store(run), _config(config, budget), as_json, plan if dry_run else None, work)
 
 
 def pairs(
@@ -148,7 +142,7 @@ def pairs(
 
     async def work(desk: Desk) -> dict[str, Any]:
         total = len(read_rows(file, stage.PairRow))
-        rows = await _shown(total, lambda tick: stage.run_pairs(file, run, desk, _lang(lang), tick))
+        rows = await shown(total, lambda tick: stage.run_pairs(file, run, desk, _lang(lang), tick))
         why = {w: sum(w in r.why for r in rows) for w in sorted({w for r in rows for w in r.why})}
         agreed = sum(r.verdict is not None for r in rows)
         return {
@@ -163,7 +157,7 @@ def pairs(
         annotators = stage.Annotators(run, desk, _lang(lang))
         return [call for job in stage.pair_jobs(file, run) for call in await annotators.plan(job)]
 
-    _paid(run, config, budget, as_json, plan if dry_run else None, work)
+    paid(_store(run), _config(config, budget), as_json, plan if dry_run else None, work)
 
 
 def cost(run: Run, as_json: AsJson = False) -> None:
@@ -175,7 +169,7 @@ def cost(run: Run, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([dataclasses.asdict(row) for row in rows]))
         return
-    Console().print(_cost_table(rows, ""))
+    Console().print(cost_table(rows, ""))
 
 
 def _lang(lang: str) -> Any:
@@ -184,81 +178,14 @@ def _lang(lang: str) -> Any:
     return lang
 
 
-async def _shown(total: int, work: Callable[[Callable[[Any], None]], Awaitable[Any]]) -> Any:
-    with Progress(console=_err, transient=True) as progress:
-        task = progress.add_task("asking", total=total)
-        return await work(lambda _: progress.advance(task))
+def _store(run: Path) -> Path:
+    from finetune.annotate.desk import store_path
+
+    return store_path(run)
 
 
-def _paid(
-    run: Path,
-    config_file: Path,
-    budget: float | None,
-    as_json: bool,
-    plan: Callable[[Desk], Awaitable[list[Planned]]] | None,
-    work: Callable[[Desk], Awaitable[dict[str, Any]]],
-) -> None:
-    """Plan or work with the run's store, then say what came of it. Raises what stopped the run."""
+def _config(file: Path, budget: float | None) -> Config:
     from finetune.annotate.config import load_config
-    from finetune.annotate.desk import Desk, plan_rows, store_path
-    from finetune.annotate.store import opened
 
-    config = load_config(config_file)
-    if budget is not None:
-        config = config.model_copy(update={"budget": budget})
-    with opened(store_path(run)) as store:
-        desk = Desk(config, store, dry=plan is not None)
-        if plan is not None:
-            _say_plan(config, plan_rows(config, asyncio.run(_called(plan, desk))), desk.budget.spent, as_json)
-            return
-        result = asyncio.run(_called(work, desk))
-        costs = store.costs()
-        if as_json:
-            spent = [dataclasses.asdict(row) for row in costs]
-            stopped = None if desk.budget.stopped is None else str(desk.budget.stopped)
-            print(json.dumps({**result, "answers": dict(desk.counts), "costs": spent, "stopped": stopped}))
-        else:
-            Console().print({**result, "answers": dict(desk.counts)})
-            Console().print(_cost_table(costs, config.currency))
-        if desk.budget.stopped is not None:
-            raise desk.budget.stopped
-
-
-async def _called(work: Callable[[Desk], Awaitable[Any]], desk: Desk) -> Any:
-    return await work(desk)
-
-
-def _say_plan(config: Config, rows: Sequence[PlanRow], spent: float, as_json: bool) -> None:
-    least, most = sum(r.money for r in rows), sum(r.money_at_most for r in rows)
-    if as_json:
-        plan = [dataclasses.asdict(row) for row in rows]
-        print(
-            json.dumps({"plan": plan, "money": least, "money_at_most": most, "spent": spent, "budget": config.budget})
-        )
-        return
-    table = Table(
-        "stage", "model", "calls", "prompt tokens", "answer tokens", f"{config.currency}", "calls at most", "at most"
-    )
-    for r in rows:
-        table.add_row(
-            r.stage, r.model, str(r.calls), str(r.prompt_tokens), str(r.completion_tokens), f"{r.money:.4f}",
-            str(r.calls_at_most), f"{r.money_at_most:.4f}",
-        )  # fmt: skip
-    Console().print(table)
-    Console().print(
-        f"would spend {least:.4f} {config.currency} if every answer is as long as allowed and none is sent back, "
-        f"{most:.4f} at most; {spent:.4f} of {config.budget:g} is spent. Tokens are estimates; nothing was asked."
-    )
-
-
-def _cost_table(rows: Sequence[Cost], currency: str) -> Table:
-    table = Table(
-        "stage", "model", "answered", "prompt tokens", "answer tokens", f"money {currency}", "lost", "refused"
-    )
-    for r in rows:
-        lost = f"{r.lost} (up to {r.lost_money:.4f})" if r.lost else "0"
-        table.add_row(
-            r.stage, r.model, str(r.answered), str(r.prompt_tokens), str(r.completion_tokens), f"{r.money:.4f}", lost,
-            str(r.refused),
-        )  # fmt: skip
-    return table
+    config = load_config(file)
+    return config if budget is None else config.model_copy(update={"budget": budget})

@@ -22,4 +22,7 @@ def register(app: typer.Typer) -> None:
     from finetune.cli_data_pairs import register as pairs
 
     pairs(data_app)
+    from finetune.cli_paraphrase import register as paraphrase
+
+    paraphrase(data_app)
     app.add_typer(data_app)

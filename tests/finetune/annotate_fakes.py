@@ -86,8 +86,7 @@ class FakeEndpoint:
         body = await request.json()
         self.requests.append(body)
         self.times.append(asyncio.get_running_loop().time())
-        number = len(self.requests)
-        content = json.dumps(body, sort_keys=True)
+        number, content = len(self.requests), json.dumps(body, sort_keys=True)
         self.keys[content].add(request.headers["Idempotency-Key"])
         await asyncio.sleep(self.delay_s)
         trouble = self.mood(body, number)
@@ -97,6 +96,8 @@ class FakeEndpoint:
         while self.hold_after is not None and self.finished >= self.hold_after and not self._free.is_set():
             await asyncio.sleep(0.01)
         data = self._data(body, trouble)
+        if request.transport is None or request.transport.is_closing():
+            raise web.HTTPGone
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(data))})
         await response.prepare(request)
         if trouble is not None and trouble[0] == "drop":
