@@ -104,12 +104,19 @@ def find_leaks(items: Sequence[Item], *, buffer_m: float) -> list[Leak]:
 def check_leaks(items: Sequence[Item], *, buffer_m: float) -> None:
     """Raises ``SplitError`` with the list of leaks, if there are any."""
     leaks = find_leaks(items, buffer_m=buffer_m)
-    if leaks:
-        kinds = ", ".join(f"{sum(leak.kind == k for leak in leaks)} by {k}" for k in sorted({x.kind for x in leaks}))
-        shown = "\n  ".join(str(leak) for leak in leaks[:MOST_LINES])
-        more = f"\n  and {len(leaks) - MOST_LINES} more" if len(leaks) > MOST_LINES else ""
-        head = f"{len(leaks)} leaks between splits ({kinds}); nothing is published until they are gone"
-        raise SplitError(f"{head}:\n  {shown}{more}")
+    if not leaks:
+        return
+    by_kind: dict[str, list[Leak]] = defaultdict(list)
+    for leak in leaks:
+        by_kind[leak.kind].append(leak)
+    counted = ", ".join(f"{len(found)} by {kind}" for kind, found in by_kind.items())
+    head = f"{len(leaks)} leaks between splits ({counted}); nothing is published until they are gone"
+    raise SplitError("\n  ".join([f"{head}:", *(line for found in by_kind.values() for line in _shown(found))]))
+
+
+def _shown(leaks: Sequence[Leak]) -> list[str]:
+    more = [f"and {len(leaks) - MOST_LINES} more by {leaks[0].kind}"] if len(leaks) > MOST_LINES else []
+    return [*map(str, leaks[:MOST_LINES]), *more]
 
 
 def _places(items: Sequence[Item], buffer_m: float) -> Iterator[Leak]:

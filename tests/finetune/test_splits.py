@@ -201,5 +201,5 @@ def test_leaks_fail_with_a_list_that_names_them() -> None:
     said = str(caught.value)
     assert said.startswith("30 leaks between splits (30 by text)")
     assert "train0 (train) and test0 (test)" in said
-    assert "and 10 more" in said
+    assert "and 10 more by text" in said
     check_leaks(items[:30], buffer_m=10)
