@@ -100,11 +100,12 @@ def build(
     out: Annotated[Path, typer.Option(help="Folder of the set.")] = FROZEN,
     galleries: Annotated[Path, typer.Option(help="Galleries, built where missing.")] = GALLERIES,
     queries: Annotated[list[Path] | None, typer.Option(help="Hand-written descriptions; the shipped ones.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; how many changes nothing.")] = 2,
 ) -> None:
     """Build the whole set again (without SIGHTLINE_DATA: its towns), the same bytes from the same sources."""
     from finetune.data.pairs.frozen import build as build_all
 
-    manifest = build_all(out, galleries=galleries, data=_data(), queries=queries or QUERIES, say=_say)
+    manifest = build_all(out, galleries=galleries, data=_data(), queries=queries or QUERIES, say=_say, jobs=jobs)
     if _data() is None:
         _say("SIGHTLINE_DATA is not set: only the towns were built, the real areas stay as they are")
     typer.echo(json.dumps({k: manifest[k] for k in ("version", "sha256")}))

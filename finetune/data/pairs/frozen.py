@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,25 +23,27 @@ from retriever.build import file_sha256
 from retriever.draw import Fonts
 from retriever.gallery import Gallery
 from retriever.pair_frozen import MANIFEST, PARTS, read_manifest
-from retriever.pair_galleries import EXTRACTS, area_gallery, town_gallery
+from retriever.pair_galleries import EXTRACTS, area_gallery, extract_of, town_gallery
 from retriever.pairs import Pair, PairError, read_pairs, to_line, write_pairs
 
 VERSION = "1"
 SEED = 3000
 LANGS: tuple[Any, ...] = ("en", "zh")
-TOWN_SEEDS = tuple(range(3000, 3010))
-TOWN = (72, 24, 6)
-AREAS = {"london": (200, 60, 15), "singapore": (50, 16, 6), "taipei": (30, 8, 3)}
+TOWN_SEEDS = tuple(range(3000, 3008))
+TOWN = (72, 24, 3)
+AREAS = {"london": (240, 60, 6), "singapore": (50, 16, 3), "taipei": (30, 8, 3)}
 """Places with texts, with street maps and with rendered views."""
 FILES = {name: f"{name}.jsonl.xz" for name in PARTS}
 
 Say = Callable[[str], None]
 
 
-def pairs_of(gallery: Gallery, osm: Path, counts: tuple[int, int, int] = TOWN) -> Iterator[Pair]:
+def pairs_of(
+    gallery: Gallery, osm: Path, counts: tuple[int, int, int] = TOWN, *, tiles: Tiles | None = None
+) -> Iterator[Pair]:
     """The pairs of one town or area in their order; smaller counts give the beginning of each kind."""
     places, maps, views = counts
-    tiles, prefix = Tiles(gallery), f"v{VERSION}-{gallery.id}"
+    tiles, prefix = tiles or Tiles(gallery), f"v{VERSION}-{gallery.id}"
     # Nothing wrong is said on purpose: one wrong detail is what tells a counterfactual from a match.
     groups = generated(tiles, n=places, seed=SEED, langs=LANGS, wrong_share=0.0)
     yield from Maker(tiles, SEED, prefix).pairs(groups)
@@ -51,48 +54,53 @@ def pairs_of(gallery: Gallery, osm: Path, counts: tuple[int, int, int] = TOWN) -
         yield from view_pairs(tiles, scene, n=views, seed=SEED, prefix=prefix)
 
 
-def hand_pairs(gallery: Gallery, rows: Sequence[dict[str, Any]]) -> Iterator[Pair]:
+def hand_pairs(tiles: Tiles, rows: Sequence[dict[str, Any]]) -> Iterator[Pair]:
     """Pairs of the hand-written descriptions of one area."""
-    tiles = Tiles(gallery)
-    mine = [row for row in rows if row["area"] == gallery.id]
+    mine = [row for row in rows if row["area"] == tiles.gallery.id]
     yield from Maker(tiles, SEED, f"v{VERSION}-hand").pairs([[w] for w in hand_written(tiles, mine)])
 
 
-def build(out: Path, *, galleries: Path, data: Path | None, queries: Sequence[Path], say: Say) -> dict[str, Any]:
+def build(
+    out: Path, *, galleries: Path, data: Path | None, queries: Sequence[Path], say: Say, jobs: int = 1
+) -> dict[str, Any]:
     """Write all three parts and the manifest; returns the manifest.
 
-    Without ``data`` only the towns are built, and what stands in ``out`` of the rest is kept with its record.
+    Without ``data`` only the towns are built, and what stands in ``out`` of the rest is kept with its record. Places
+    are made in ``jobs`` processes; how many changes nothing.
     """
     out.mkdir(parents=True, exist_ok=True)
     before = read_manifest(out) if (out / MANIFEST).is_file() else {"parts": {}}
     parts: dict[str, Any] = dict(before["parts"])
     sources: dict[str, str] = dict(before.get("sources", {}))
-    parts["towns"] = _write_towns(out, galleries, say)
+    rows = [row for path in queries for row in read_rows(path)]
+    names = ([] if data is None else list(AREAS)) + [f"town-{seed}" for seed in TOWN_SEEDS]
+    made: dict[str, tuple[list[Pair], list[Pair]]] = {}
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for name, found in pool.imap_unordered(_make, [(name, galleries, data, rows) for name in names]):
+            made[name] = found
+            say(f"{name}: {len(found[0]) + len(found[1])} pairs ({len(made)} of {len(names)} done)")
+    by_town = {str(seed): made[f"town-{seed}"][0] for seed in TOWN_SEEDS}
+    parts["towns"] = _part(out / FILES["towns"], [p for found in by_town.values() for p in found])
+    parts["towns"]["towns"] = {s: {"pairs": len(m), "sha256": lines_sha256(m)} for s, m in by_town.items()}
     if data is not None:
-        opened = {name: area_gallery(name, galleries, data) for name in AREAS}
         sources = {file: file_sha256(data / "osm" / file) for file in EXTRACTS.values()}
         sources |= {path.name: file_sha256(path) for path in queries}
-        rows = [row for path in queries for row in read_rows(path)]
-        by_area, by_hand = list[Pair](), list[Pair]()
-        for name, gallery in opened.items():
-            say(f"{name}: pairs of generated and hand-written texts")
-            by_area += pairs_of(gallery, data / "osm" / EXTRACTS[name], AREAS[name])
-            by_hand += hand_pairs(gallery, rows)
-        parts["areas"] = _part(out / FILES["areas"], by_area)
-        parts["hand"] = _part(out / FILES["hand"], by_hand)
+        parts["areas"] = _part(out / FILES["areas"], [p for name in AREAS for p in made[name][0]])
+        parts["hand"] = _part(out / FILES["hand"], [p for name in AREAS for p in made[name][1]])
     manifest = _manifest(parts, sources)
     (out / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return manifest
 
 
-def _write_towns(out: Path, galleries: Path, say: Say) -> dict[str, Any]:
-    everything, by_town = list[Pair](), {}
-    for seed in TOWN_SEEDS:
-        say(f"town {seed}")
-        made = list(pairs_of(town_gallery(seed, galleries), galleries / f"town-{seed}.osm"))
-        by_town[str(seed)] = {"pairs": len(made), "sha256": lines_sha256(made)}
-        everything += made
-    return {**_part(out / FILES["towns"], everything), "towns": by_town}
+def _make(
+    task: tuple[str, Path, Path | None, Sequence[dict[str, Any]]],
+) -> tuple[str, tuple[list[Pair], list[Pair]]]:
+    """The generated and the hand-written pairs of one place."""
+    name, galleries, data, rows = task
+    gallery = area_gallery(name, galleries, data)
+    tiles = Tiles(gallery)
+    generated_ones = list(pairs_of(gallery, extract_of(name, galleries, data), AREAS.get(name, TOWN), tiles=tiles))
+    return name, (generated_ones, list(hand_pairs(tiles, rows)))
 
 
 def check_town(folder: Path, seed: int, galleries: Path) -> list[str]:

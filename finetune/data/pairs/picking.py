@@ -16,12 +16,15 @@ from retriever.pairs import MATCH_M, OUTSIDE_M, Negative
 from retriever.types import Tile
 
 if TYPE_CHECKING:
+    from retriever.encoder import Encoder
     from retriever.gallery import Gallery
 
 NEAREST = 8
 """A neighbour is drawn from this many nearest tiles that miss the point."""
 ALIKE = 5
 """A look-alike is one of this many most similar tiles."""
+POOL = 96
+"""Look-alikes are sought among this many tiles of an area, drawn once."""
 LOOKALIKE_M, RANDOM_M = 150.0, 300.0
 """How far look-alikes and random tiles lie from the point at least, so that neighbours are a kind of their own."""
 LOOK_PX = 224
@@ -35,6 +38,7 @@ class Tiles:
     def __init__(self, gallery: Gallery) -> None:
         self.gallery = gallery
         self._index: dict[str, FactIndex] = {}
+        self._looks: dict[int, NDArray[np.float32]] = {}
 
     def index(self, tile_id: str) -> FactIndex:
         """The tile's facts as the oracle asks them."""
@@ -56,18 +60,30 @@ class Tiles:
     def _tile(self, tile_id: str) -> Tile:
         return self.gallery.tile(tile_id)
 
+    def look(self, row: int) -> NDArray[np.float32]:
+        """Float32 [D] of a tile by the shipped encoder. Map tiles are drawn without system fonts, alike everywhere."""
+        if row not in self._looks:
+            from retriever.draw import draw_tile
+
+            gallery, tile_id = self.gallery, self.gallery.ids[row]
+            if gallery.view == "map":
+                picture = draw_tile(gallery.facts(tile_id) or (), size_m=gallery.size_m, px=LOOK_PX)
+            else:
+                picture = gallery.image(tile_id)
+            self._looks[row] = self._encoder.encode_images([picture])[0]
+        return self._looks[row]
+
     @cached_property
-    def vectors(self) -> NDArray[np.float32]:
-        """Float32 [N, D] of the shipped encoder. Map tiles are drawn without system fonts, the same everywhere."""
-        from retriever.draw import draw_tile
+    def _encoder(self) -> Encoder:
         from retriever.encoder import Encoder
 
-        gallery = self.gallery
-        if gallery.view == "map":
-            pictures = [draw_tile(gallery.facts(i) or (), size_m=gallery.size_m, px=LOOK_PX) for i in gallery.ids]
-        else:
-            pictures = [gallery.image(i) for i in gallery.ids]
-        return Encoder.load().encode_images(pictures)
+        return Encoder.load()
+
+    @cached_property
+    def _pool(self) -> list[int]:
+        """Rows among which look-alikes are sought."""
+        rows = [int(i) for i in np.flatnonzero(self.walkable)]
+        return sorted(Random(f"look-alikes {self.gallery.id}").sample(rows, min(POOL, len(rows))))
 
     def outside_m(self, lat: float, lon: float) -> Floats:
         """How far the point lies outside each tile [N], in metres; 0 inside."""
@@ -87,8 +103,9 @@ class Tiles:
             near = [int(i) for i in np.argsort(off, kind="stable") if off[i] >= OUTSIDE_M and self.walkable[i]]
             found = rng.sample(near[:NEAREST], min(NEAREST, len(near)))
         elif kind == "lookalike":
-            likeness = self.vectors @ self.vectors[self.gallery.row(true)]
-            rows = [int(i) for i in np.argsort(-likeness, kind="stable") if off[i] >= LOOKALIKE_M and self.walkable[i]]
+            own = self.look(self.gallery.row(true))
+            far = [i for i in self._pool if off[i] >= LOOKALIKE_M]
+            rows = sorted(far, key=lambda i: (-float(self.look(i) @ own), i))
             found = rng.sample(rows[:ALIKE], min(ALIKE, len(rows)))
         elif kind == "random":
             rows = [int(i) for i in np.flatnonzero((off >= RANDOM_M) & self.walkable)]
