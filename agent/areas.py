@@ -117,9 +117,13 @@ def resolve(limit: AreaLimit, context: Context, result: Json, chosen: Choices | 
     else:
         metres = limit.radius_m or (ON_M if limit.exclude else RADIUS_M)
         mask = landmarks.within(first.shape, marks.x, marks.y, metres)
-        en, zh = f"within {metres:g} m of {first.en}", f"{first.zh}{metres:g} 米以内"
+        en, zh = f"within {metres:g} m of {first.en}", f"距{first.zh} {metres:g} 米以内"
     if limit.exclude:
-        mask, en, zh = ~mask, f"not {en}", f"不在{zh}"
+        mask, en, zh = (
+            ~mask,
+            f"not {en}",
+            f"不在{zh}的地方" if limit.bearing_deg is not None else zh.replace("以内", "以外"),
+        )
     if not mask.any():
         raise NoArea(f"no tile of this gallery lies {en}", f"本图库没有图块位于：{zh}")
     return {"text": limit.text, "en": en, "zh": zh, "area": _text(mask, context), "ids": list(first.ids)}
@@ -206,7 +210,8 @@ def _candidate(rank: int, marks: Landmarks, result: Json) -> Place:
 def _narrowed(found: list[Landmark], said: str) -> list[Landmark]:
     """Of several things of a kind, those that carry the very word in their name: "the cathedral" among churches."""
     word = said.casefold().strip()
-    if len(found) < 2 or not word:
+    usual = kinds()[found[0].kind] if found else None
+    if len(found) < 2 or not word or usual is None or word in (usual.en[0], usual.zh[0]):
         return found
     named = [mark for mark in found if any(word in name.casefold() for _, name in mark.names)]
     return named or found

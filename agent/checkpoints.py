@@ -42,7 +42,10 @@ async def _sqlite(database: Path) -> AsyncIterator[Kept]:
     async with AsyncExitStack() as stack:
         try:
             threads = await stack.enter_async_context(aiosqlite.connect(database, timeout=BUSY_S))
-            names = await stack.enter_async_context(aiosqlite.connect(database, timeout=BUSY_S, isolation_level=None))
+            # A file of its own: two connections of one process to one file would wait for each other's transactions.
+            names = await stack.enter_async_context(
+                aiosqlite.connect(_names(database), timeout=BUSY_S, isolation_level=None)
+            )
             saver, store = AsyncSqliteSaver(threads), AsyncSqliteStore(names)
             await saver.setup()
             await stack.enter_async_context(store)
@@ -52,6 +55,11 @@ async def _sqlite(database: Path) -> AsyncIterator[Kept]:
                 f"the threads in {database} cannot be opened ({error}); make the folder writable, or move the file away"
             ) from None
         yield Kept(saver=saver, store=store)
+
+
+def _names(database: Path) -> Path:
+    """Where the list of threads is kept, beside their checkpoints."""
+    return database.with_name(f"{database.stem}-list{database.suffix}")
 
 
 @asynccontextmanager

@@ -115,10 +115,10 @@ async def confidence(state: State, runtime: Runtime[Context]) -> State:
     posterior = runtime.context.kit.confidence.posterior(found, Prior.from_json(state["prior"]))
     order = [j.tile_id for j in Ranking.from_json(state["ranking"]).judgements]
     _show(runtime, "judged", order, posterior.cells)
-    return {
-        "posterior": posterior.to_json(),
-        "effects": await aside(_effects, state, runtime.context, found, posterior),
-    }
+    change: State = {"posterior": posterior.to_json(), "effects": {}}
+    if runtime.context.weighs:
+        change["effects"] = await aside(_effects, state, runtime.context, found, posterior)
+    return change
 
 
 def _effects(state: State, context: Context, found: dict[str, Features], posterior: Posterior) -> Json:
@@ -210,10 +210,12 @@ def _question(state: State, context: Context, *, at_will: bool) -> State:
     belief, rest = belief_of(state["posterior"], state.get("pool") or [])
     asked = state.get("asked") or []
     found = scored(context.gallery, belief, rest, claims_of(state), [a["key"] for a in asked])
-    if not found or found[0].gain_bits < LEAST_GAIN:
+    telling = [question for question in found if question.gain_bits >= LEAST_GAIN]
+    if not telling:
         return {"question": None}
+    best = context.choose(telling, state)
     listed = [c["tile_id"] for c in state["result"]["candidates"]]
-    question = question_json(found[0], listed, entropy([*belief.values(), rest]))
+    question = question_json(best, listed, entropy([*belief.values(), rest]))
     return {"question": question, "asked": [*asked, {"key": question["key"], "answer": None}]}
 
 

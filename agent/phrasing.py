@@ -97,7 +97,8 @@ def no_such(rank: int, n: int) -> Sentence:
 def finished(sentences: Sequence[Sentence], length: str) -> Json:
     """The reply in the wanted length: all its sentences, and those that are said as text in both languages."""
     most = {"short": 0, "usual": 1, "long": 2}[length]
-    said = [s for s in sentences if s.level <= most] or list(sentences[:1])
+    sentences = list({s.en: s for s in reversed(sentences)}.values())[::-1]
+    said = [s for s in sentences if s.level <= most] or sentences[:1]
     return {
         "en": " ".join(s.en for s in said),
         "zh": "".join(s.zh for s in said),

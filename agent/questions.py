@@ -13,6 +13,7 @@ with telling them apart.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,12 +50,14 @@ _PLURAL = frozenset({"traffic_signals", "steps"})
 class Witness:
     """How likely each answer (yes, no, don't know) is, by what the map says of the place where the witness stood.
 
-    The figures are assumptions about people, not measurements: most of what is there is noticed, some is forgotten.
+    ``plain``: mapped so near that no witness of the tile could miss it, so that the map would contradict a "no" as
+    well. The figures are assumptions about people, not measurements: most of what is there is noticed, some forgotten.
     """
 
     rates: Mapping[str, tuple[float, float, float]] = field(
         default_factory=lambda: {
-            "supports": (0.80, 0.10, 0.10),
+            "plain": (0.85, 0.05, 0.10),
+            "supports": (0.65, 0.25, 0.10),
             "contradicts": (0.05, 0.85, 0.10),
             "unknown": (0.20, 0.65, 0.15),
         }
@@ -91,7 +94,8 @@ def scored(
     """
     model = witness or Witness()
     claims = _open_claims(gallery, belief, said, set(asked))
-    truths = {tile: map_evidence(gallery, tile, claims) for tile in belief}
+    both = [*claims, *(dataclasses.replace(c, polarity=False) for c in claims)]
+    truths = {tile: map_evidence(gallery, tile, both) for tile in belief}
     tiles = [tile for tile in belief if truths[tile] is not None]
     if not tiles or not claims:
         return []
@@ -100,11 +104,16 @@ def scored(
     found = []
     for number, claim in enumerate(claims):
         stances: dict[str, Stance] = {tile: truths[tile][number].stance for tile in tiles}  # type: ignore[index]
-        likely = np.array([model.rates[stances[tile]] for tile in tiles])
+        denied = {tile: truths[tile][number + len(claims)].stance for tile in tiles}  # type: ignore[index]
+        likely = np.array([model.rates[_truth(stances[tile], denied[tile])] for tile in tiles])
         average = (p[:-1, None] * likely).sum(axis=0) / max(p[:-1].sum(), 1e-12)
         gain = information(p, np.vstack([likely, average]))
         found.append(Scored(claim=claim, gain_bits=round(gain, 6), stances=stances))
     return sorted(found, key=lambda q: (-q.gain_bits, q.key))
+
+
+def _truth(stance: Stance, denied: Stance) -> str:
+    return "plain" if stance == "supports" and denied == "contradicts" else stance
 
 
 def information(p: NDArray[np.float64], likely: NDArray[np.float64]) -> float:

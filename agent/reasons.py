@@ -68,10 +68,9 @@ def effects(result: Json, candidate: Json) -> list[Sentence]:
     said = []
     for number, claim_id in enumerate(order):
         clue, claim = found["clues"][claim_id], claims[claim_id]
-        up = clue["log_odds"] >= 0
-        rest = phrasing.percent(clue["without"])
-        en = f"{claim_en(claim)} {'raises' if up else 'lowers'} it: without this clue it would have {rest}"
-        zh = f"{claim_zh(claim)}{'提高' if up else '降低'}了它：没有这条线索时为 {rest}。"
+        rest, change = phrasing.percent(clue["without"]), clue["log_odds"]
+        en = f"without the clue {claim_en(claim)!r} it would have {rest} ({change:+.1f} log-odds by this clue)"
+        zh = f"若没有“{claim_zh(claim)}”这条线索，则为 {rest}（该线索的贡献为 {change:+.1f} 对数几率）。"
         said.append(say(en, zh, f"effect:{claim_id}", f"claim:{claim_id}", level=1 if number < 2 else 2))
     return said
 

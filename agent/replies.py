@@ -95,6 +95,11 @@ def found(state: State) -> list[Sentence]:
     ]  # fmt: skip
     if best["error"]:
         said.append(say(best["error"], f"（{best['error']}）", f"judgement:{tile}", level=0))
+    if best["explanation_error"]:
+        en = f"The judge's own reasons could not be had ({best['explanation_error']}); the template speaks"
+        said.append(
+            say(en, f"未能取得模型自己的理由（{best['explanation_error']}），以下为模板文字。", f"judgement:{tile}")
+        )
     said += [say(note, f"（{note}）", *(f"image:{sha}" for _, sha in state.get("images") or []), level=0)
              for note in state.get("notes") or []]  # fmt: skip
     return [*said, *(s for s in reasons.effects(result, best))]

@@ -67,7 +67,12 @@ def answered(answer: str, state: State, turn: int) -> State:
     before = claims_in(state)
     claim = Claim.from_json(question["claim"])
     claim = dataclasses.replace(
-        claim, id=f"c{next_id(before)}", turn=turn, polarity=answer == "yes", span=question["said"][answer]
+        claim,
+        id=f"c{next_id(before)}",
+        turn=turn,
+        polarity=answer == "yes",
+        span=question["said"][answer],
+        asked=True,
     )
     # A text encoder reads "no tram" much as it reads "tram", so a denial is left to the ledger.
     words = [*state["words"], question["said"]["yes"]] if answer == "yes" else state["words"]

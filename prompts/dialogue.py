@@ -80,9 +80,10 @@ def read_turn(
     short = len(text) <= LONGEST_QUESTION
     if short and options and (choice := replying.chosen(folded, options, ranks)) is not None:
         return TurnIntent(intent="choice", text=text, choice=choice)
-    if short and question is not None and (said := replying.answered(text, folded, question)) is not None:
+    asked = replying.wished(text, folded) if short else None
+    if asked is None and short and question is not None and (said := replying.answered(text, folded, question)):
         return TurnIntent(intent="answer", text=text, answer=said)
-    asked = (replying.wished(text, folded) or _asked(text, folded, shown)) if short else None
+    asked = asked or (_asked(text, folded, shown) if short else None)
     return asked or _told(text, folded, lang, claims, now)
 
 
