@@ -52,7 +52,7 @@ class Conditions(Record):
         overhead = view in ("satellite", "uav")
         season = _season(day, lat)
         cold = season == "winter" and abs(lat) > 38 and rng.random() < (0.15 if overhead else 0.3)
-        cloud = float(0.8 * rng.beta(0.7, 1.6)) if overhead else float(rng.beta(0.8, 1.1))
+        cloud = float(0.9 * rng.beta(0.7, 1.6)) if overhead else float(rng.beta(0.8, 1.1))
         return cls(
             season=season,
             snow=bool(cold),

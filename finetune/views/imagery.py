@@ -67,12 +67,10 @@ def render_imagery(flight: Flight, *, jobs: int = 1, progress: Progress | None =
         (cell for cell in _squares(scene, grid) if not _path(flight, cell).is_file()),
         key=lambda cell: (scene.stage_key(*scene.frame.xy(*_middle(grid, cell))), cell),
     )
-    box, total, made = scene.box, len(todo), 0
-    for _ in _run(flight, scene, grid, todo, jobs):
-        made += 1
+    for made, _ in enumerate(_run(flight, scene, grid, todo, jobs), start=1):
         if progress is not None:
-            progress(made, total)
-    return box
+            progress(made, len(todo))
+    return scene.box
 
 
 def build_satellite_gallery(
@@ -134,7 +132,8 @@ def _pose(grid: Grid, cell: Cell) -> Pose:
 def _run(flight: Flight, scene: Scene, grid: Grid, todo: list[Cell], jobs: int) -> Iterator[None]:
     if jobs <= 1 or len(todo) < 4:
         for cell in todo:
-            yield _one(flight, scene, grid, cell)
+            _one(flight, scene, grid, cell)
+            yield
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(flight,)) as pool:
         yield from pool.map(_there, todo, chunksize=4)
