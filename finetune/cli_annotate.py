@@ -30,6 +30,9 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Annotate photographs and pairs with models, and queue for people.")
     for command in (photos, ocr, segment, drop, describe, pairs, cost):
         group.command(command.__name__)(command)
+    from finetune.cli_revise import register as register_revise
+
+    register_revise(group)
     app.add_typer(group, name="annotate")
 
 

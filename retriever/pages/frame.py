@@ -111,22 +111,6 @@ def key_table(rows: Sequence[tuple[Sequence[str], str]]) -> None:
             node("dd", what)
 
 
-def script(code: str) -> None:
-    """Run a line in the browser; fire and forget, and nothing where the page has gone."""
-    from nicegui import ui
-
-    ui.run_javascript(code)
-
-
-def show_language(lang: str) -> None:
-    script(f"document.documentElement.lang = {'zh-CN' if lang == 'zh' else 'en'!r}")
-
-
-def show_row(row: Element) -> None:
-    """Scroll a row into view where it is not."""
-    script(f"getHtmlElement({row.id})?.scrollIntoView({{block: 'nearest'}})")
-
-
 def make_app(pages: Callable[[], None], *, title: str) -> FastAPI:
     """The application with the pages that ``pages`` registers through ``ui.page``."""
     from fastapi import FastAPI, Request, Response

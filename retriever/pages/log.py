@@ -164,6 +164,11 @@ class Log:
         row = self.db.execute(sql, (who, item, field)).fetchone()
         return None if row is None else str(row[0])
 
+    def drafted(self, who: str) -> list[str]:
+        """Items on which somebody has unfinished text."""
+        sql = "SELECT DISTINCT item FROM drafts WHERE who = ? AND item != '' ORDER BY rowid"
+        return [item for (item,) in self.db.execute(sql, (who,))]
+
     def keep_draft(self, who: str, item: str, field: str, value: str | None) -> None:
         """None forgets it."""
         if value is None:

@@ -66,7 +66,7 @@ class Sheet:
         """From what is on the disk, in the page's language."""
         self.buttons, self.rows = {}, []
         self.sheet.clear()
-        frame.show_language(self.lang)
+        self.script(f"document.documentElement.lang = {'zh-CN' if self.lang == 'zh' else 'en'!r}")
         with self.sheet:
             self._header()
             self._help()
@@ -124,7 +124,8 @@ class Sheet:
         for n, (_, made) in enumerate(self.rows):
             made.classes(add="at" if n == self.at else "", remove="" if n == self.at else "at")
         if scroll and self.rows:
-            frame.show_row(self.rows[self.at][1])
+            row_id = self.rows[self.at][1].id
+            self.script(f"getHtmlElement({row_id})?.scrollIntoView({{block: 'nearest'}})")
 
     def place_of(self, field: str) -> int:
         return next(n for n, (f, _) in enumerate(self.rows) if f == field)
@@ -160,7 +161,11 @@ class Sheet:
         self._help_card.classes(add="" if self.help else "hidden-now", remove="hidden-now" if self.help else "")
 
     def to_top(self) -> None:
-        frame.script("window.scrollTo(0, 0)")
+        self.script("window.scrollTo(0, 0)")
+
+    def script(self, code: str) -> None:
+        """Run a line in the browser; through the sheet, because the button that was pressed may be gone by now."""
+        self.sheet.client.run_javascript(code)
 
     def _pressed(self, name: str) -> None:
         common: dict[str, Callable[[], None]] = {
