@@ -34,6 +34,7 @@ def explain_eval(
     panel: Annotated[Path | None, typer.Option(help="YAML with the judges' endpoints.")] = None,
     judge: Annotated[bool, typer.Option("--judge", help="The shipped model as one (weak) judge.")] = False,
     judge_cases: Annotated[int, typer.Option(min=1, help="Pairs that judges grade.")] = 40,
+    scales: Annotated[str, typer.Option(help="Scales that judges grade, by commas.")] = "correct,complete,clear,useful",
     counterfactuals: Annotated[int, typer.Option(min=0, help="Pairs for the counterfactuals; 0: none.")] = 0,
     rerun: Annotated[str | None, typer.Option(help="module:function that judges a scene, instead of ours.")] = None,
     reader: Annotated[str | None, typer.Option(help="Name of the panel's judge that reads claims back.")] = None,
@@ -62,7 +63,7 @@ def explain_eval(
         err.print(f"left out: {problem.where}: {problem.what}", markup=False, highlight=False, soft_wrap=True)
     judges = open_judges(panel, judge, backend, rerun, counterfactuals > 0, cache or out / "answers", err)
     try:
-        inputs, options = _measured(inputs, judges, encoder, reader, judge_cases, counterfactuals, seed)
+        inputs, options = _measured(inputs, judges, encoder, reader, judge_cases, scales, counterfactuals, seed)
         report = build(inputs, options, command=shlex.join(["sightline", *sys.argv[1:]]))
     finally:
         judges.stop()
@@ -82,6 +83,7 @@ def _measured(
     encoder: str | None,
     reader: str | None,
     judge_cases: int,
+    scales: str,
     counterfactuals: int,
     seed: int,
 ) -> tuple[Inputs, Options]:
@@ -104,11 +106,23 @@ def _measured(
         encoder=None if encoder is None else open_encoder(encoder),
         judges=judges.members,
         judge_cases=judge_cases,
+        scales=_scales(scales),
         faithful=faithful,
         reads=reads,
         seed=seed,
     )
     return dataclasses.replace(inputs, problems=tuple(problems)), options
+
+
+def _scales(names: str) -> tuple[str, ...]:
+    from eval.protocol import EvaluationError
+    from prompts.rubric import load_rubric
+
+    found = tuple(name.strip() for name in names.split(",") if name.strip())
+    unknown = [name for name in found if name not in load_rubric().scales]
+    if unknown or not found:
+        raise EvaluationError(f"there is no scale {names!r}; known are {', '.join(load_rubric().scales)}")
+    return found
 
 
 def _grid(grid: object) -> dict[str, object]:

@@ -96,9 +96,7 @@ def _about(case: Case, claim: Claim, rng: Random, fonts: Fonts) -> list[Edit]:
 
 
 def _pick(case: Case, rng: Random) -> Claim | None:
-    facts = case.facts or ()
-    shown = visible(facts, size_m=case.size_m)
-    seen = {f.osm_id for f, s in zip(facts, shown, strict=True) if s}
+    facts, seen = case.facts or (), _seen(case)
     fitting = []
     for claim in case.claims:
         if claim.kind == "object" and claim.polarity and case.checked[claim.id].stance == "supports":
@@ -108,6 +106,12 @@ def _pick(case: Case, rng: Random) -> Claim | None:
     return rng.choice(fitting) if fitting else None
 
 
+def _seen(case: Case) -> set[str]:
+    """The objects whose symbol is really drawn."""
+    facts = case.facts or ()
+    return {f.osm_id for f, shown in zip(facts, visible(facts, size_m=case.size_m), strict=True) if shown}
+
+
 def _basis(case: Case, claim: Claim) -> frozenset[str]:
     """Every object that could bear the claim out: all mapped ones of its kind, wherever on the tile."""
     wanted = satisfying(claim.value)
@@ -115,9 +119,10 @@ def _basis(case: Case, claim: Claim) -> frozenset[str]:
 
 
 def _spare(case: Case, basis: frozenset[str], rng: Random) -> set[str]:
-    """Small objects that no claim rests on, at most as many as ``basis``."""
+    """Small objects in sight that no claim rests on, at most as many as ``basis``."""
     used = {osm_id for e in case.checked.values() for osm_id in e.osm_ids} | basis
-    free = [f.osm_id for f in case.facts or () if f.osm_id not in used and _reach(f) <= SMALL]
+    seen = _seen(case) - used
+    free = [f.osm_id for f in case.facts or () if f.osm_id in seen and _reach(f) <= SMALL]
     names = list(dict.fromkeys(free))
     return set(rng.sample(names, min(len(names), len(basis))))
 

@@ -17,12 +17,15 @@ from prompts.clients.base import ChatRequest, ImagePart
 from prompts.render import explain_messages
 from prompts.schema import MAX_CLAIMS, explain_schema, read_reply
 from prompts.wording import template_explanation
+from retriever.draw import draw_tile
 from retriever.errors import ReplyError
 from retriever.oracle import FactIndex, check_all
 from retriever.types import Claim, Evidence, Stance, Tile, Usage, Verdict
 
 Part = Literal["pixels", "pixels and facts"]
 FAMILY = "sightline"
+OWN, OWN_TEMPLATE = "judge, own sentences", "judge, template of its evidence"
+PRODUCT, BLIND = "Sightline as shipped", "judge, blank tile"
 
 
 class Shipped:
@@ -53,11 +56,19 @@ class Shipped:
     async def explain(self, case: Case) -> list[Explained]:
         """Three systems on one case: the model's raw sentences, the template over its own evidence, the product's
         answer from pixels and facts."""
-        png = tile_png(case.image())
+        raw = await self._raw(case, tile_png(case.image()), OWN)
+        return [raw, _template(raw, case, OWN_TEMPLATE, {}), self._product(raw, case)]
+
+    async def blind(self, case: Case) -> Explained:
+        """The same model on a blank tile: a text-only model, that has the description and never saw the tile."""
+        blank = draw_tile((), size_m=case.size_m)
+        return await self._raw(case, tile_png(blank), BLIND)
+
+    async def _raw(self, case: Case, png: bytes, system: str) -> Explained:
         scored = await self.judge.score(_tile(case.tile_id), png, case.claims)
         said, evidence, usage = await self._say(png, scored.listing, case.claims, scored.p_match)
-        raw = Explained(
-            system="judge, own sentences",
+        return Explained(
+            system=system,
             query_id=case.query_id,
             tile_id=case.tile_id,
             verdict=decided(scored.p_match),
@@ -69,14 +80,13 @@ class Shipped:
             family=FAMILY,
             usage=scored.usage + usage,
         )
-        return [raw, _template(raw, case, "judge, template of its evidence", {}), self._product(raw, case)]
 
     def _product(self, raw: Explained, case: Case) -> Explained:
         checked = {e.claim_id: e.stance for e in case.checked.values()}
         p = map_confidence(raw.confidence or 0.0, checked)
         moved = replace(raw, confidence=p, verdict=decided(p))
         known = {claim: stance for claim, stance in checked.items() if stance != "unknown"}
-        return _template(moved, case, "Sightline as shipped", known)
+        return _template(moved, case, PRODUCT, known)
 
     async def _say(
         self, png: bytes, listing: str, claims: Sequence[Claim], p: float
