@@ -28,27 +28,17 @@ class FrozenSet:
 def load_frozen(folder: Path) -> FrozenSet:
     """The frozen set. Raises ``PairError`` for a missing file, other bytes, or an id that comes twice."""
     manifest = read_manifest(folder)
-    pairs, part, digests = list[Pair](), dict[str, str](), []
+    data = {name: _checked(folder, manifest, name) for name in PARTS}
+    whole = hashlib.sha256("".join(manifest["parts"][name]["sha256"] for name in PARTS).encode()).hexdigest()
+    if whole != manifest["sha256"]:
+        raise PairError(f"the manifest of {folder} was changed: restore it from the repository")
+    pairs, part = list[Pair](), dict[str, str]()
     for name in PARTS:
-        record = manifest["parts"].get(name)
-        if record is None:
-            raise PairError(f"the test set {folder} has no part {name!r}: build it whole, with SIGHTLINE_DATA set")
-        data = read_bytes(folder / str(record["file"]))
-        digest = hashlib.sha256(data).hexdigest()
-        if digest != record["sha256"]:
-            raise PairError(
-                f"{folder / record['file']} has sha256 {digest[:12]}, the manifest {record['sha256'][:12]}: "
-                "it is not the frozen set any more; restore it from the repository"
-            )
-        digests.append(digest)
-        for pair in parse_pairs(data, record["file"]):
+        for pair in parse_pairs(data[name], manifest["parts"][name]["file"]):
             if pair.id in part:
                 raise PairError(f"the pair {pair.id} comes twice in {folder}: restore it from the repository")
             part[pair.id] = name
             pairs.append(pair)
-    whole = hashlib.sha256("".join(digests).encode()).hexdigest()
-    if whole != manifest["sha256"]:
-        raise PairError(f"the manifest of {folder} was changed: restore it from the repository")
     return FrozenSet(
         version=manifest["version"],
         sha256=whole,
@@ -56,6 +46,21 @@ def load_frozen(folder: Path) -> FrozenSet:
         part=part,
         town_seeds=tuple(manifest["town_seeds"]),
     )
+
+
+def _checked(folder: Path, manifest: dict[str, Any], name: str) -> bytes:
+    """The unpacked bytes of a part, which are those that the manifest names."""
+    record = manifest["parts"].get(name)
+    if record is None:
+        raise PairError(f"the test set {folder} has no part {name!r}: build it whole, with SIGHTLINE_DATA set")
+    data = read_bytes(folder / str(record["file"]))
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != record["sha256"]:
+        raise PairError(
+            f"{folder / record['file']} has sha256 {digest[:12]}, the manifest {record['sha256'][:12]}: "
+            "it is not the frozen set any more; restore it from the repository"
+        )
+    return data
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -227,6 +227,7 @@ def test_the_oracle_row_is_high_and_uses_the_sets_evidence(few) -> None:
     assert all(found[p.id].stances == {e.claim_id: e.stance for e in p.evidence} for p in few)
 
 
+@pytest.mark.slow
 def test_the_report_has_every_slice_and_every_control(frozen, few) -> None:
     part = {p.id: frozen.part[p.id] for p in few}
     test = replace(frozen, pairs=few, part=part)
@@ -285,6 +286,7 @@ def test_predictions_are_read_and_strange_ones_refused(few, tmp_path: Path) -> N
             read_predictions(path, few)
 
 
+@pytest.mark.slow
 def test_the_command_scores_a_file(few, tmp_path: Path) -> None:
     from typer import Typer
 
