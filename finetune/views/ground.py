@@ -12,15 +12,11 @@ from PIL import Image, ImageDraw, ImageFilter
 from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from finetune.views.houses import palette
+from finetune.views.sheet import CODE, XY, Sheet
 from retriever.draw import geometry
 from retriever.draw.ground import sea
 from retriever.draw.style import style
 from retriever.sources.facts import Feature
-
-SURFACES: tuple[str, ...] = tuple(palette()["ground"])
-CODE = {name: i for i, name in enumerate(SURFACES)}
-XY = tuple[float, float]
 
 _AREAS = {
     "grass": "grass", "park": "park", "forest": "forest", "farmland": "field", "cemetery": "park", "pitch": "pitch",
@@ -83,7 +79,7 @@ class GroundMap:
         side = pixels * metres
         box = (west, north - side, west + side, north)
         found = {int(i) for i in self.tree.query(shapely.box(*box).buffer(14.0))}
-        sheet = _Sheet(west, north, pixels, metres, self._base(west, north, pixels, metres))
+        sheet = Sheet(west, north, pixels, metres, self._base(west, north, pixels, metres))
         near = [self.features[i] for i in sorted(found)]
         self._areas(sheet, near, box)
         self._paths(sheet, near)
@@ -114,7 +110,7 @@ class GroundMap:
         full = np.asarray(green.resize((pixels, pixels), Image.Resampling.BILINEAR))
         return np.where(full > 0, np.uint8(CODE["rough"]), np.uint8(CODE["yard"]))
 
-    def _areas(self, sheet: _Sheet, near: Sequence[Feature], box: tuple[float, float, float, float]) -> None:
+    def _areas(self, sheet: Sheet, near: Sequence[Feature], box: tuple[float, float, float, float]) -> None:
         flats = [f for f in near if f.shape == "area" and f.kind in _AREAS]
         wet = {"water", "river", "stream"}
         for feature in sorted(flats, key=lambda f: (f.kind in wet, -f.geometry.area, f.osm_id)):
@@ -130,7 +126,7 @@ class GroundMap:
             if feature.kind == "bridge" and feature.shape == "area":
                 sheet.fill(feature.geometry, "deck")
 
-    def _paths(self, sheet: _Sheet, near: Sequence[Feature]) -> None:
+    def _paths(self, sheet: Sheet, near: Sequence[Feature]) -> None:
         for feature in near:
             if feature.shape == "line" and feature.kind in _PATHS and not buried(feature):
                 name = _PATHS[feature.kind]
@@ -139,7 +135,7 @@ class GroundMap:
                     width = float(style()["roads"][feature.kind]["width"]) * 1.15
                     sheet.stroke(line, width, "pavement" if paved and name == "gravel" else name)
 
-    def _streets(self, sheet: _Sheet, roads: Sequence[Feature]) -> None:
+    def _streets(self, sheet: Sheet, roads: Sequence[Feature]) -> None:
         for kerb_m, name in ((None, "pavement"), (0.14, "kerb")):
             for feature in roads:
                 walk = _WALKS.get(feature.kind, 0.0)
@@ -150,7 +146,7 @@ class GroundMap:
             for line in lines_of(feature.geometry):
                 sheet.stroke(line, road_width(feature), _carriageway(feature))
 
-    def _marks(self, sheet: _Sheet, near: Sequence[Feature]) -> None:
+    def _marks(self, sheet: Sheet, near: Sequence[Feature]) -> None:
         for feature in near:
             if feature.shape != "line" or feature.kind not in ("street", "main_road", "motorway") or buried(feature):
                 continue
@@ -166,7 +162,7 @@ class GroundMap:
             if feature.kind == "crossing" and feature.shape == "point":
                 self._zebra(sheet, feature)
 
-    def _zebra(self, sheet: _Sheet, feature: Feature) -> None:
+    def _zebra(self, sheet: Sheet, feature: Feature) -> None:
         road = self.nearest_road(feature.geometry, 6.0)
         if road is None or feature.tags.get("crossing") in ("unmarked", "no"):
             return
@@ -179,7 +175,7 @@ class GroundMap:
             b = (x - uy * side + ux * 1.7, y + ux * side + uy * 1.7)
             sheet.stroke([a, b], 0.5 * width / count, "marking", round_ends=False)
 
-    def _rails(self, sheet: _Sheet, near: Sequence[Feature]) -> None:
+    def _rails(self, sheet: Sheet, near: Sequence[Feature]) -> None:
         for feature in near:
             if feature.kind not in ("tram", "railway") or feature.shape != "line" or buried(feature):
                 continue
@@ -247,48 +243,24 @@ def _sea(shores: Sequence[Feature], box: tuple[float, float, float, float]) -> I
     """What lies to the right of coastlines inside a box."""
     west, _, east, north = box
     side = east - west
-    parts = [
-        tuple(((x - west) / side, (north - y) / side) for x, y in line) for f in shores for line in lines_of(f.geometry)
-    ]
+    lines = [shapely.LineString(line) for f in shores for line in lines_of(f.geometry)]
+    merged = shapely.get_parts(shapely.line_merge(shapely.MultiLineString(lines)))
+    whole = [_onwards([(x, y) for x, y, *_ in line.coords], box) for line in merged]
+    parts = [tuple(((x - west) / side, (north - y) / side) for x, y in line) for line in whole]
     for rings in sea(parts):
         outer, *holes = [[(west + x * side, north - y * side) for x, y in ring] for ring in rings]
         yield Polygon(outer, holes)
 
 
-class _Sheet:
-    """A raster that is drawn on in metres."""
-
-    def __init__(self, west: float, north: float, pixels: int, metres: float, base: NDArray[np.uint8]) -> None:
-        self.west, self.north, self.metres = west, north, metres
-        self.image = Image.fromarray(base)
-        self.draw = ImageDraw.Draw(self.image)
-
-    def _points(self, line: Iterable[Sequence[float]]) -> list[XY]:
-        return [((x - self.west) / self.metres, (self.north - y) / self.metres) for x, y, *_ in line]
-
-    def fill(self, shape: BaseGeometry, surface: str) -> None:
-        for piece in shapely.get_parts(shape):
-            if not isinstance(piece, Polygon) or piece.is_empty:
-                continue
-            if not piece.interiors:
-                self.draw.polygon(self._points(piece.exterior.coords), fill=CODE[surface])
-                continue
-            mask = Image.new("1", self.image.size)
-            pen = ImageDraw.Draw(mask)
-            pen.polygon(self._points(piece.exterior.coords), fill=1)
-            for hole in piece.interiors:
-                pen.polygon(self._points(hole.coords), fill=0)
-            self.image.paste(CODE[surface], mask=mask)
-
-    def stroke(self, line: Sequence[XY], width: float, surface: str, *, round_ends: bool = True) -> None:
-        points, wide = self._points(line), max(1, round(width / self.metres))
-        if len(points) < 2:
-            return
-        self.draw.line(points, fill=CODE[surface], width=wide, joint="curve" if wide > 3 else None)
-        if round_ends and wide > 3:
-            for x, y in (points[0], points[-1]):
-                r = wide / 2
-                self.draw.ellipse([x - r, y - r, x + r, y + r], fill=CODE[surface])
-
-    def array(self) -> NDArray[np.uint8]:
-        return np.asarray(self.image)
+def _onwards(line: list[XY], box: tuple[float, float, float, float]) -> list[XY]:
+    """A coast that ends inside the box, where its extract was cut, goes straight on: else there would be no sea."""
+    if line[0] == line[-1]:
+        return line
+    far = 3 * (box[2] - box[0])
+    out = list(line)
+    for end, before, at in ((line[0], line[1], 0), (line[-1], line[-2], len(line))):
+        if box[0] < end[0] < box[2] and box[1] < end[1] < box[3]:
+            length = math.dist(end, before) or 1.0
+            step = (end[0] - before[0]) / length, (end[1] - before[1]) / length
+            out.insert(at if at == 0 else len(out), (end[0] + far * step[0], end[1] + far * step[1]))
+    return out

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from finetune.views import camera, facade
 from finetune.views.conditions import Conditions
-from finetune.views.ground import CODE
 from finetune.views.houses import palette
 from finetune.views.light import Light
 from finetune.views.mesh import CROWN, ROOF, SIGN, WALL, linear
 from finetune.views.poses import Pose
 from finetune.views.seeds import grain
+from finetune.views.sheet import CODE
 from finetune.views.stage import COARSE_M, FINE, Hits, Stage
 from finetune.views.texture import TO_LINEAR, Sheet, ground_colours, noise
 from finetune.views.traffic import Traffic

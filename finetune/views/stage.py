@@ -17,11 +17,12 @@ from shapely.geometry import Polygon
 
 from finetune.views import things
 from finetune.views.boards import Boards
-from finetune.views.ground import CARRIAGE, CODE, GroundMap, buried, lines_of, point_of, road_width
+from finetune.views.ground import CARRIAGE, GroundMap, buried, lines_of, point_of, road_width
 from finetune.views.houses import cap, plan_of, raise_house
 from finetune.views.mesh import PLAIN, Mesh, MeshBuilder, linear
 from finetune.views.plants import plant
 from finetune.views.seeds import part
+from finetune.views.sheet import CODE
 from finetune.views.traffic import Kerbs, Traffic
 from retriever.draw import geometry
 from retriever.draw.fonts import Fonts

@@ -12,8 +12,8 @@ from PIL import Image, ImageColor
 from scipy.ndimage import gaussian_filter
 
 from finetune.views.conditions import Conditions
-from finetune.views.ground import SURFACES
 from finetune.views.houses import palette
+from finetune.views.sheet import SURFACES
 
 Floats = NDArray[np.float32]
 SIDE = 512
