@@ -1,6 +1,6 @@
 """How fast aligned views are rendered: views per second of each kind, and sets per hour on two processes.
 
-    python -m benchmarks.views --osm $SIGHTLINE_DATA/osm/helsinki_center.osm.pbf [--sets 24] [--out-of 3000] [--end-to-end 60]
+    python -m benchmarks.views --osm $SIGHTLINE_DATA/osm/helsinki_center.osm.pbf [--sets 24] [--end-to-end 60]
 
 Each view is measured by processor time in one process, after its stage (the meshes about the standpoint) is built;
 building stages is a row of its own, spread over the sets. With ``--end-to-end N`` the command ``sightline data
