@@ -35,7 +35,7 @@ def load(path: Path, *, protocol: Protocol = "same") -> Foreign:
     cities = [city for city in CITIES if (path / city / "satellite").is_dir()]
     if splits is None or not cities:
         raise DatasetError(
-            f"{path} is no copy of VIGOR: it needs <City>/satellite and splits or splits__corrected; give its top one"
+            f"{path} is no VIGOR: it needs <City>/satellite and splits or splits__corrected; give its top folder"
         )
     tiles, queries, links = [], [], []
     for city in cities:
