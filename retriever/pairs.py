@@ -211,7 +211,10 @@ def facts_hash(facts: Sequence[Fact] | None) -> str:
     """Sha256 of facts in canonical JSON; empty for none known."""
     if facts is None:
         return ""
-    return hashlib.sha256(canonical_json([f.to_json() for f in facts]).encode()).hexdigest()
+    from retriever.gallery import fact_to_json
+
+    # The gallery's own form, so that a field added to facts one day leaves the hashes of older sets as they are.
+    return hashlib.sha256(canonical_json([fact_to_json(f) for f in facts]).encode()).hexdigest()
 
 
 def apply_change(facts: Sequence[Fact], change: Change) -> tuple[Fact, ...]:

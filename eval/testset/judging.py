@@ -30,6 +30,10 @@ AT_ONCE = 24
 Say = Callable[[int, int], None]
 
 
+class Unreadable(SightlineError):
+    """A query of a kind that this judge cannot be asked with."""
+
+
 def in_order(pairs: Sequence[Pair], limit: int | None) -> list[Pair]:
     """Places in an order that does not depend on area or kind, all pairs of a place together, at most ``limit``."""
     chosen = sorted(pairs, key=lambda p: (hashlib.sha256(p.place.encode()).hexdigest(), p.id))
@@ -118,7 +122,7 @@ async def answer(judge: Judge, pair: Pair, galleries: Galleries, *, evidence: bo
             told = await judge.explain(tile, png, pair.claims[:MAX_CLAIMS], p)
             row["evidence"] = [{"claim_id": e.claim_id, "stance": e.stance} for e in told.evidence]
             row["explanation"] = {"en": told.explanation.en, "zh": told.explanation.zh}
-    except ReplyError as error:
+    except (ReplyError, Unreadable) as error:
         return {"pair_id": pair.id, "by": judge.name, "error": str(error)}
     return row
 
@@ -130,7 +134,7 @@ async def asked(judge: Judge, pair: Pair, gallery: Gallery) -> list[Claim]:
     if pair.query.view == "map":
         listing = await judge.look(gallery.tile(pair.tile.id), tile_png(query_map(pair, gallery)))
         return claims_of(parse_listing(listing))
-    raise SightlineError(f"this judge reads texts and street maps; {pair.id} asks with a {pair.query.view}")
+    raise Unreadable(f"this judge reads texts and street maps, not a {pair.query.view} view")
 
 
 def claims_of(listing: Listing) -> list[Claim]:

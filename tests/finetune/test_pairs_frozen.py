@@ -6,15 +6,17 @@ import pytest
 
 from finetune.cli_data_pairs import FROZEN
 from finetune.data.pairs.checks import problems
-from finetune.data.pairs.frozen import FILES, SEED, TOWN_SEEDS, check_town, pairs_of
+from finetune.data.pairs.frozen import FILES, SEED, TOWN_SEEDS, check_town
 from finetune.data.pairs.making import Maker
 from finetune.data.pairs.picking import Tiles
 from finetune.data.pairs.witnesses import generated
+from retriever.build import build_gallery
 from retriever.pair_frozen import load_frozen, read_manifest
-from retriever.pair_galleries import town_gallery
-from retriever.pairs import read_pairs, to_line
+from retriever.pair_galleries import TOWN_BLOCKS
+from retriever.pairs import read_bytes, to_line
+from retriever.town import write_town
 
-SLICE = 2
+SLICE, SLICE_TOWN = 2, 3002
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +25,11 @@ def towns(tmp_path_factory):
 
 
 def first_lines(seed: int, n: int) -> list[str]:
-    return [to_line(p) for p in read_pairs(FROZEN / FILES["towns"]) if p.area == f"town-{seed}"][:n]
+    lines = read_bytes(FROZEN / FILES["towns"]).decode().split("\n")
+    return [line + "\n" for line in lines if f'"area":"town-{seed}"' in line][:n]
 
 
+@pytest.mark.slow
 def test_every_promise_holds_in_the_frozen_set() -> None:
     assert problems(load_frozen(FROZEN).pairs) == []
 
@@ -38,21 +42,15 @@ def test_the_manifest_says_how_it_was_made() -> None:
     assert set(manifest["parts"]["towns"]["towns"]) == {str(seed) for seed in TOWN_SEEDS}
 
 
-@pytest.mark.slow
 def test_the_first_places_of_a_town_come_out_the_same(towns) -> None:
-    seed = TOWN_SEEDS[1]
-    tiles = Tiles(town_gallery(seed, towns))
+    osm = write_town(towns / "small.osm", seed=SLICE_TOWN, blocks=TOWN_BLOCKS)
+    # Small pictures: pairs are made from facts, and these places ask for no look-alike, which would be drawn anyway.
+    gallery = build_gallery(towns / "small", osm=osm, gallery_id=f"town-{SLICE_TOWN}", px=32)
+    tiles = Tiles(gallery)
     groups = generated(tiles, n=SLICE, seed=SEED, langs=("en", "zh"), wrong_share=0.0)
-    made = [to_line(p) for p in Maker(tiles, SEED, f"v1-town-{seed}").pairs(groups)]
+    made = [to_line(p) for p in Maker(tiles, SEED, f"v1-town-{SLICE_TOWN}").pairs(groups)]
     assert len(made) == 4 * SLICE
-    assert made == first_lines(seed, len(made))
-
-
-@pytest.mark.slow
-def test_a_changed_record_is_noticed(towns) -> None:
-    made = [to_line(p) for p in pairs_of(town_gallery(TOWN_SEEDS[1], towns), towns / "none.osm", (1, 0, 0))]
-    assert made == first_lines(TOWN_SEEDS[1], len(made))
-    assert made != first_lines(TOWN_SEEDS[2], len(made))
+    assert made == first_lines(SLICE_TOWN, len(made))
 
 
 @pytest.mark.slow
