@@ -30,7 +30,7 @@ from retriever.errors import SourceError
 from retriever.workfolder import write_whole
 
 FORMAT = "sightline-views-1"
-BATCH = 12
+BATCH = 48
 Progress = Callable[[int, int], None]
 
 
