@@ -181,7 +181,7 @@ def _place(
         mark = marks.with_ids(chosen[part])
         if mark is not None:
             return _as_place(mark, marks)
-    found = marks.named(word) if is_name else _narrowed(marks.of_kind(word), limit.said(part))
+    found = marks.named(word) if is_name else _narrowed(marks.of_kind(word, broad=limit.exclude), limit.said(part))
     if not found:
         raise _not_there(word, is_name)
     if len(found) > 1 and not limit.exclude and not limit.any_of:

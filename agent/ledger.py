@@ -40,16 +40,25 @@ def map_evidence(gallery: Gallery, tile_id: str, claims: Sequence[Claim]) -> tup
         index = _index(gallery, tile_id)
         if index is None:
             return None
-        standing = active(claims)
-        new = [c for c in standing if _same(c) not in index.memo]
-        for claim, evidence in zip(new, check_all(new, index), strict=True):
-            index.memo[_same(claim)] = evidence
-        return tuple(dataclasses.replace(index.memo[_same(c)], claim_id=c.id) for c in standing)
+        standing = {_same(claim): claim for claim in active(claims)}
+        memo = index.memo
+        new = {key: claim for key, claim in standing.items() if key not in memo}
+        memo.update(zip(new, check_all(list(new.values()), index), strict=True))
+        return tuple(_of(claim, memo[_same(claim)]) for claim in active(claims))
+
+
+def _of(claim: Claim, evidence: Evidence) -> Evidence:
+    """What was found for the same claim under another id."""
+    return evidence if evidence.claim_id == claim.id else dataclasses.replace(evidence, claim_id=claim.id)
 
 
 def _same(claim: Claim) -> tuple[Any, ...]:
     """What the map's answer depends on: a claim is checked once on a tile, however many turns come back to it."""
-    return "evidence", claim.kind, claim.value, claim.relation, claim.count, claim.polarity
+    where = claim.relation
+    return (
+        "evidence", claim.kind, claim.value, claim.count, claim.polarity,
+        where.type, where.bearing_deg, where.distance_m, where.anchor,
+    )  # fmt: skip
 
 
 def _index(gallery: Gallery, tile_id: str) -> Any:

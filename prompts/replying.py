@@ -22,6 +22,7 @@ _TURN = re.compile(
 )  # fmt: skip
 _WORDS = {w: i for i, w in enumerate(("first", "second", "third", "fourth", "fifth"), 1)}
 _STEPS = re.compile(r"(?P<n>\d{1,3}|one|two|three|一|两|二|三)\s*(?:turns?|steps?|步|轮)", re.I)
+_ASKS_BACK = re.compile(r"[?？]|\b(?:what|which|why|how|where)\b|什么|哪|吗|为何", re.I)
 _COUNT = {"one": 1, "two": 2, "three": 3, "一": 1, "两": 2, "二": 2, "三": 3}
 _BEGINNING = re.compile(r"\b(?:start|beginning|first\s+description)\b|最初|开头|一开始", re.I)
 
@@ -32,6 +33,8 @@ def answered(text: str, folded: str, question: Claim) -> Answer | None:
     "Yes, and there is a cafe" is a clue that also answers; it is left to the reading of clues, which finds both only
     where both are said, so a turn that names other things is no plain answer.
     """
+    if _ASKS_BACK.search(folded):
+        return None
     named = extract_claims(text)
     about = [c for c in named if same_thing(c, question)]
     if named and len(about) < len(named):

@@ -34,6 +34,8 @@ PLACE_GAP_M = 30.0
 """The same for places: a church and the yard around it."""
 ALIKE_NAME = 4.0
 """Readings of a name that score this close to the best are names of the same worth."""
+_COMMON = frozenset({"building", "tree", "wall", "bench", "footway", "crossing", "bicycle_parking"})
+"""Kinds of which one is like another: nobody limits a search by one that has no name."""
 _LINES = {"rail", "road", "water"}
 
 
@@ -81,6 +83,8 @@ class Landmarks:
         names: dict[tuple[str, str], dict[str, str]] = {}
         for row, tile_id in enumerate(gallery.ids):
             for fact in gallery.facts(tile_id) or ():
+                if fact.kind in _COMMON and not fact.names:
+                    continue
                 key = (fact.osm_id, fact.kind)
                 pieces.setdefault(key, []).append(_placed(fact, float(x[row]), float(y[row]), gallery.size_m))
                 names.setdefault(key, {}).update(fact.names)
@@ -91,8 +95,15 @@ class Landmarks:
         listed = [(normalise(n), i) for i, mark in enumerate(found) for n in dict(mark.names).values() if n]
         return cls(frame=frame, all=found, x=np.asarray(x), y=np.asarray(y), _names=listed)
 
-    def of_kind(self, kind: str) -> list[Landmark]:
-        """The groups of everything that the word for ``kind`` is true of, the largest first."""
+    def of_kind(self, kind: str, *, broad: bool = False) -> list[Landmark]:
+        """The groups of the things of this kind, the largest first.
+
+        What the word is also true of ("tracks" of a tram line) counts where there is nothing of the kind itself, and
+        where ``broad``.
+        """
+        exact = [mark for mark in self.all if mark.kind == kind]
+        if exact and not broad:
+            return self.groups(exact)
         wanted = satisfying(kind)
         return self.groups(mark for mark in self.all if mark.kind in wanted)
 
@@ -146,8 +157,9 @@ def _placed(fact: Fact, x: float, y: float, size_m: float) -> BaseGeometry:
 
 
 def _together(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
-    """The pieces of one object; where they overlap they are one."""
-    return shapes[0] if len(shapes) == 1 else shapely.union_all(list(shapes))
+    """The pieces of one thing. They overlap where tiles do, which distances do not mind and a union would cost."""
+    whole: BaseGeometry = shapes[0] if len(shapes) == 1 else shapely.GeometryCollection(list(shapes))
+    return whole
 
 
 def _joined(marks: Sequence[Landmark]) -> Landmark:

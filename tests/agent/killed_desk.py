@@ -2,8 +2,8 @@
 
     python killed_desk.py FOLDER
 
-For every node and both ends, ``FOLDER/<node>-<end>/`` then holds the threads' database, ``calls`` with one line for each
-call that the judge was paid for, and ``acknowledged`` with the turns that were answered before the kill.
+For every node and both ends, ``FOLDER/<node>-<end>/`` then holds the threads' database, ``calls`` with one line for
+each call that the judge was paid for, and ``acknowledged`` with the turns that were answered before the kill.
 """
 
 from __future__ import annotations

@@ -229,6 +229,53 @@ def test_the_area_in_words(text: str, expected: dict[str, object], claims: list[
     assert given_ == {"text": text, **expected}
 
 
+TRAM = extract_claims("There is a tram line.")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("yes", "yes"), ("Yes, there is", "yes"), ("有", "yes"), ("是的，有电车", "yes"), ("there is a tram line", "yes"),
+        ("no", "no"), ("not that I saw", "no"), ("没有", "no"), ("there is no tram line", "no"),
+        ("I don't know", "unknown"), ("不知道", "unknown"), ("no idea", "unknown"), ("没注意", "unknown"),
+        ("what are you still unsure about?", None), ("还有什么不确定的？", None), ("no, there was a cafe", None),
+        ("no, the pharmacy was on the right", None), ("why do you ask?", None), ("not on the river", None),
+    ],
+)  # fmt: skip
+def test_what_answers_the_question_that_was_put(text: str, answer: str | None, claims: list[Claim]) -> None:
+    turn = read_turn(text, shown=5, claims=claims, question=TRAM)
+    assert (turn.answer, turn.intent == "answer") == (answer, answer is not None)
+
+
+def test_without_a_question_yes_and_no_answer_nothing(claims: list[Claim]) -> None:
+    assert {read(text, claims).intent for text in ("yes", "no", "有", "不知道")} == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [("the second one", 2), ("第二个", 2), ("2", 2), ("any of them", 0), ("任意一个", 0), ("a cafe", None)],
+)
+def test_a_choice_among_what_was_offered(text: str, choice: int | None, claims: list[Claim]) -> None:
+    assert read_turn(text, shown=5, claims=claims, options=3).choice == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "turn"),
+    [("go back", -1), ("undo that", -1), ("go back to turn 2", 2), ("回到第二轮", 2), ("go back two steps", -2),
+     ("back to the beginning", 0), ("回到最初", 0)],
+)  # fmt: skip
+def test_going_back(text: str, turn: int, claims: list[Claim]) -> None:
+    read_back = read(text, claims)
+    assert (read_back.intent, read_back.to_turn) == ("go_back", turn)
+
+
+@pytest.mark.parametrize(
+    ("text", "title"), [("call this thread Harbour East", "Harbour East"), ("把这个对话命名为 港口案", "港口案")]
+)
+def test_a_thread_is_named_in_words(text: str, title: str, claims: list[Claim]) -> None:
+    assert read(text, claims).title == title
+
+
 def test_new_clues_get_new_ids_and_the_next_turn(claims: list[Claim]) -> None:
     turn = read("There is also a tram line along the street.", claims)
     assert [(c.id, c.value, c.turn) for c in turn.claims] == [("c6", "tram", 1)]
