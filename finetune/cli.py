@@ -18,6 +18,9 @@ def register(app: typer.Typer) -> None:
     from finetune.cli_annotate import register as register_annotate
 
     register_annotate(app)
+    from finetune.cli_crossencoder import register as register_cross_encoder
+
+    register_cross_encoder(train)
     if importlib.util.find_spec("finetune.cli_judge"):
         from finetune.cli_judge import register as register_judge
 
