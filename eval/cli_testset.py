@@ -23,7 +23,7 @@ def frozen(
     judge: Annotated[str, typer.Option(help=f"Ask a judge: {', '.join(JUDGES)} (or --server URL).")] = "",
     server: Annotated[str, typer.Option(help="An OpenAI-style /v1 URL to ask instead.")] = "",
     out: Annotated[Path | None, typer.Option(help="Where the judge's predictions go, and go on from.")] = None,
-    limit: Annotated[int | None, typer.Option(min=2, help="Only so many pairs, whole places in a fixed order.")] = None,
+    limit: Annotated[int | None, typer.Option(min=2, help="Only so many pairs, places in a fixed order.")] = None,
     view: Annotated[str, typer.Option(help="Only pairs asked with this: text, map ...")] = "",
     evidence: Annotated[bool, typer.Option(help="Also ask for a stance on every claim (slow).")] = False,
     folder: Annotated[Path | None, typer.Option(help="The set's folder; the shipped one without it.")] = None,
