@@ -1,7 +1,7 @@
 """Trains the small cross-encoder through sentence-transformers: a BERT of a million weights with our tokenizer.
 
-Its word vectors begin as those of the shipped dual encoder, turned to their main directions, so that English and Chinese
-words of one thing are near each other before the first step.
+Its word vectors begin as those of the shipped dual encoder, turned to their main directions, so that English and
+Chinese words of one thing are near each other before the first step.
 """
 
 from __future__ import annotations
