@@ -18,8 +18,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from random import Random
 
-import numpy as np
 from rich.console import Console
 
 from eval.explanations.baselines import all_baselines
@@ -44,27 +44,24 @@ def chosen(pairs: Sequence[Pair], per_language: int) -> list[Pair]:
     return [p for lang in ("en", "zh") for p in [q for q in order if q.query.lang == lang][:per_language]]
 
 
-def standings(cases: Sequence[tuple[Pair, Case]], galleries: Mapping[str, Gallery]) -> dict[Key, float]:
-    """Per case, the share of its area's tiles whose picture is less like the text than the picture it shows."""
+def standings(cases: Sequence[tuple[Pair, Case]], galleries: Mapping[str, Gallery], tiles: int) -> dict[Key, float]:
+    """Per case, the share of its area's tiles whose picture is less like the text than the picture it shows.
+
+    ``tiles``: how many of the area's tiles are drawn for that, at most.
+    """
     from retriever.encoder import Encoder
 
     encoder = Encoder.load("sightline-mini")
     found: dict[Key, float] = {}
     for name, gallery in galleries.items():
         mine = [case for pair, case in cases if pair.tile.gallery == name]
-        if not mine:
-            continue
-        tiles = np.concatenate(
-            [
-                encoder.encode_images([gallery.image(i) for i in gallery.ids[a : a + 32]])
-                for a in range(0, len(gallery), 32)
-            ]
-        )
+        drawn = Random(name).sample(gallery.ids, min(tiles, len(gallery)))
+        pictures = encoder.encode_images([gallery.image(i) for i in drawn])
         texts = encoder.encode_text([c.text for c in mine])
-        shown = encoder.encode_images([c.image() for c in mine])
-        own, others = (texts * shown).sum(axis=1), texts @ tiles.T
+        own = (texts * encoder.encode_images([c.image() for c in mine])).sum(axis=1)
+        others = texts @ pictures.T
         found |= {c.key: float((others[row] < own[row]).mean()) for row, c in enumerate(mine)}
-        err.print(f"retrieval: {name}, {len(tiles)} tiles, {len(mine)} pairs", highlight=False)
+        err.print(f"retrieval: {name}, {len(drawn)} tiles, {len(mine)} pairs", highlight=False)
     return found
 
 
@@ -105,7 +102,7 @@ async def judged(shipped: Shipped, cases: Sequence[Case]) -> list[Explained]:
                 err.print(f"{case.query_id}: {error}", markup=False, highlight=False)
                 found = []
         done += 1
-        if done % 50 == 0:
+        if done % 10 == 0:
             err.print(f"judge: {done} of {len(cases)}", highlight=False)
         return found
 
@@ -122,6 +119,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--galleries", type=Path, default=Path("runs/explanations/galleries"), help="built if missing")
     parser.add_argument("--out", type=Path, default=Path("runs/explanations"))
     parser.add_argument("--per-language", type=int, default=300, help="pairs whose text is in each language")
+    parser.add_argument("--judged", type=int, help="of these, how many the judge explains; all of them by default")
+    parser.add_argument("--tiles", type=int, default=200, help="of each area, to compare a pair's tile with")
     parser.add_argument("--backend", default="auto", choices=("auto", "vllm", "transformers"))
     return parser.parse_args(arguments)
 
@@ -141,14 +140,15 @@ def main() -> int:
     pairs = chosen([p for p in load_frozen(args.testset).pairs if p.query.view == "text"], args.per_language)
     cases = [(p, case_of(p, opened(p.tile.gallery))) for p in pairs]
     galleries = {name: opened(name) for name in dict.fromkeys(p.tile.gallery for p in pairs)}
-    items = all_baselines([c for _, c in cases], standings(cases, galleries))
-    items += [item for pair, case in cases for item in of_the_set(pair, case)]
+    items = [item for pair, case in cases for item in of_the_set(pair, case)]
     judge = open_judge(backend=args.backend, say=lambda line: err.print(line, markup=False, highlight=False))
     try:
         client = CachedClient(judge.client, args.out / "answers")
-        items += asyncio.run(judged(Shipped(Judge(client)), [c for _, c in cases]))
+        first = {p.id for p in chosen(pairs, args.judged or args.per_language)}
+        items += asyncio.run(judged(Shipped(Judge(client)), [c for p, c in cases if p.id in first]))
     finally:
         judge.stop()
+    items += all_baselines([c for _, c in cases], standings(cases, galleries, args.tiles))
     for system in dict.fromkeys(i.system for i in items):
         name = "".join(c if c.isalnum() else "_" for c in system)
         write_judgements(args.out / "judgements" / f"{name}.jsonl", [i for i in items if i.system == system])
