@@ -20,7 +20,7 @@ class Tower:
     layers: int
     """Self-attention layers, which come first."""
     pools: tuple[int, ...] = ()
-    """Which of the attention calls after them lead to the pooled vector, in their order."""
+    """The attention calls after them that lead to the pooled vector, in their order."""
     calls: int
     """Attention calls of one forward pass altogether."""
     start: Start
@@ -115,19 +115,12 @@ def _own(visual: Any, name: str) -> Tower:
         if visual.pool_type not in ("tok", "avg"):
             raise ModelError(f"the image tower of {name} does not pool its tokens, so there is no vector to explain")
         return _pooled(visual.pool_type == "avg", layers, 1, grid)
-    if visual.attn_pool_contrastive is None:
-        pools: tuple[int, ...] = (layers,)
-        return Tower(
-            layers=layers,
-            pools=pools,
-            calls=layers + 1,
-            start=_first if visual.pool_type == "tok" else _mean_after(1),
-            prefix=1,
-            grid=grid,
+    if visual.attn_pool_contrastive is not None:
+        raise ModelError(
+            f"the image tower of {name} pools twice ({visual.attn_pool_type}), which open_clip left undone"
         )
-    # CoCa as in its paper: the contrastive pool reads the tokens (parallel) or the first pool's queries (cascade).
-    pools = (layers, layers + 1) if visual.attn_pool_type == "cascade" else (layers + 1,)
-    return Tower(layers=layers, pools=pools, calls=layers + 2, start=_first, prefix=1, grid=grid)
+    start = _first if visual.pool_type == "tok" else _mean_after(1)
+    return Tower(layers=layers, pools=(layers,), calls=layers + 1, start=start, prefix=1, grid=grid)
 
 
 def _timm(visual: Any, name: str) -> Tower:
