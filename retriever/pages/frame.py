@@ -173,7 +173,8 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     """Until interrupted."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", access_log=False)
+    # Open pages must not hold up the end; they come back when the command is given again.
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
 

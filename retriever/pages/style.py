@@ -56,6 +56,7 @@ img.tile { width: 100%; max-width: 640px; height: auto; display: block; border-r
 .note { color: var(--no); } .yes { color: var(--yes); } .no { color: var(--no); } .maybe { color: var(--maybe); }
 .sheet textarea { width: 100%; min-height: 110px; font: inherit; color: var(--ink); background: var(--card);
   border: 1px solid var(--line); border-radius: 6px; padding: 8px; }
+.sheet .q-field textarea { border: 0; background: none; min-height: 84px; padding: 6px 0; outline: 0; }
 .gone { text-decoration: line-through; color: var(--soft); }
 .hidden-now { display: none !important; }
 .said-by { border-top: 1px solid var(--line); padding-top: 6px; margin-top: 6px; }

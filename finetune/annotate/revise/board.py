@@ -51,6 +51,7 @@ class Board:
         self.folder = queue.parent
         self.items = {item.id: item for item in load(queue)}
         self.log = Log(out, KIND, make=make)
+        self._done: dict[str, bool] = {}
 
     @property
     def codes(self) -> dict[str, str]:
@@ -133,7 +134,10 @@ class Board:
         )
 
     def done(self, item: str) -> bool:
-        return not self.missing(item)
+        """Kept until somebody decides on the item through this board, because every page counts what is done."""
+        if item not in self._done:
+            self._done[item] = not self.missing(item)
+        return self._done[item]
 
     def decide(self, who: str, item: str, field: str, do: str | None, text: str = "") -> Entry:
         """Write a decision; it is on the disk when this returns. ``do=None`` takes it back.
@@ -143,6 +147,7 @@ class Board:
         """
         if item not in self.items or field not in self.fields(item):
             raise RevisionError(f"item {item} has nothing called {field} to decide")
+        self._done.pop(item, None)
         if do is None:
             return self.log.append(who, item, field, None)
         allowed = ("match", "no_match", "drop") if field == "verdict" else ("accept", "edit", "reject")

@@ -136,7 +136,7 @@ class RevisePage(Sheet):
 
     def _field(self, item: QueueItem, field: str, d: Decision | None) -> None:
         if field == "verdict":
-            with self.row(field, self.say("verdict")):
+            with self.row(field, self.say("verdict"), tall=True):
                 with node("div", classes="what"):
                     node("div", self.say("verdict"))
                     self._by(d)
