@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,12 +30,25 @@ class Told:
 
 
 async def explain_shown(
-    context: Context, claims: Sequence[Claim], judgements: Sequence[Judgement], checks: Checks
+    context: Context,
+    claims: Sequence[Claim],
+    judgements: Sequence[Judgement],
+    checks: Checks,
+    on_told: Callable[[int, Told], None] = lambda rank, told: None,
 ) -> list[Told]:
-    """Reasons for the first ``context.top`` judgements, all asked for at once; the rest get their map evidence."""
+    """Reasons for the first ``context.top`` judgements, all asked for at once; the rest get their map evidence.
+
+    ``on_told`` hears each of them, with its rank, as soon as it is there.
+    """
     standing = active(claims)
     shown, rest = judgements[: context.top], judgements[context.top :]
-    explained = await asyncio.gather(*(_explain(context, standing, j, checks.get(j.tile_id, ())) for j in shown))
+
+    async def one(rank: int, judgement: Judgement) -> Told:
+        told = await _explain(context, standing, judgement, checks.get(judgement.tile_id, ()))
+        on_told(rank, told)
+        return told
+
+    explained = await asyncio.gather(*(one(rank, j) for rank, j in enumerate(shown, 1)))
     plain = [_decided(j, (*_seen(j), *checks.get(j.tile_id, ()))) for j in rest]
     return [*explained, *(Told(judgement=j if j.explanation is None else _worded(standing, j)) for j in plain)]
 

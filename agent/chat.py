@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from agent.desk import new_thread
 from agent.state import State
+from agent.threads import new_thread
 from retriever.errors import SightlineError
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 HELP = (
     "Describe the place, add clues, correct or take back what you said; ask "
     '"why not the second one?", "compare 1 and 3", "what is uncertain?"; '
-    'limit the search ("within 300 m of the first"); 用中文再说一遍. /quit ends, the thread is kept.'
+    'limit the search ("within 300 m of the first"); 用中文再说一遍. /threads, /thread ID, /name TITLE, '
+    "/history, /back N, /branch [N], /attach VIEW=FILE; /quit ends, the thread is kept."
 )
 _END = {"/quit", "/exit", "/q", "quit", "exit", "退出", "再见"}
 
@@ -33,6 +34,9 @@ def converse(room: Room, *, thread: str | None = None, within: str | None = None
     for text in _turns(out):
         if text in ("/help", "?"):
             out.print(HELP, style="dim")
+            continue
+        if text.startswith("/"):
+            name, state = _command(room, name, text, state, out)
             continue
         try:
             state = _turn(room, name, text, state, within)
@@ -47,6 +51,19 @@ def converse(room: Room, *, thread: str | None = None, within: str | None = None
         _say(room, state, name, out)
     kept = f"thread {name} is kept: sightline chat --gallery {_gallery(room)} --thread {name}"
     out.print(Text(kept, style="dim"))
+
+
+def _command(room: Room, name: str, text: str, state: State, out: Console) -> tuple[str, State]:
+    """A command about threads; gives the thread that the conversation goes on with."""
+    from agent.chat_commands import carry_out
+
+    try:
+        chosen, lines = room.runner.run(carry_out(room.desk, name, text))
+        out.print(Text("\n".join(lines), style="dim"))
+        return chosen, room.runner.run(room.desk.state(chosen))
+    except SightlineError as error:
+        out.print(Text(str(error), style="bold red"))
+        return name, state
 
 
 def _begin(room: Room, name: str, old: bool, out: Console) -> State:

@@ -52,6 +52,7 @@ def locate(
     reranker: RerankerOption = None,
     server: ServerOption = None,
     backend: BackendOption = None,
+    heat: Annotated[Path | None, typer.Option(help="Folder for heat maps of words and tiles, with a page.")] = None,
     batch: Annotated[Path | None, typer.Option(help="Queries, one JSON object per line: id, text, lang.")] = None,
     out: Annotated[Path | None, typer.Option(help="With --batch: the rankings, one JSON object per line.")] = None,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="With --batch: queries under way at once.")] = 4,
@@ -61,13 +62,13 @@ def locate(
     if (batch is None) != (out is None) or (batch is None) == (text is None):
         raise SightlineError("give either a description, or --batch with --out")
     if batch is not None:
-        _alone({"--image": bool(image), "--json": as_json, "--lang": lang is not None})
+        _alone({"--image": bool(image), "--json": as_json, "--lang": lang is not None, "--heat": heat is not None})
     kept = keep_images(settings, image or [])
     with opened(gallery, settings, keep=batch is None, images={sha: path for _, sha, path in kept}) as room:
         if batch is not None and out is not None:
             _batch(room, batch, out, within, parallel)
         else:
-            _one(room, text or "", [(view, sha) for view, sha, _ in kept], within, as_json)
+            _one(room, text or "", kept, within, as_json, heat)
 
 
 def _alone(given: dict[str, bool]) -> None:
@@ -183,17 +184,33 @@ def keep_images(settings: Settings, specs: list[str]) -> list[tuple[str, str, Pa
     return kept
 
 
-def _one(room: Room, text: str, images: list[tuple[str, str]], within: str | None, as_json: bool) -> None:
+def _one(
+    room: Room, text: str, kept: list[tuple[str, str, Path]], within: str | None, as_json: bool, heat: Path | None
+) -> None:
     from agent.desk import new_thread
 
-    thread = new_thread()
+    thread, images = new_thread(), [(view, sha) for view, sha, _ in kept]
     state = room.ask(text, thread=thread, query_id=thread, within=within, images=images, spoken=room.settings.lang)
     result = {**state["result"], "thread": thread}
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
-        return
-    again = f"Go on: sightline chat --gallery {room.desk.context.gallery.path} --thread {thread}"
-    display(room, result, thread=thread, hint=again)
+    else:
+        again = f"Go on: sightline chat --gallery {room.desk.context.gallery.path} --thread {thread}"
+        display(room, result, thread=thread, hint=again)
+    if heat is not None:
+        _heat(room, result, [(view, path) for view, _, path in kept], heat, quiet=as_json)
+
+
+def _heat(room: Room, result: dict[str, Any], images: list[tuple[str, Path]], folder: Path, *, quiet: bool) -> None:
+    from agent.heat import show_heat
+
+    lines, missing = show_heat(room.desk.context, result, images, folder)
+    if not quiet:
+        for line in lines:
+            Console().print(line)
+    for reason in missing:
+        room.screen.print(Text.assemble(("no heat map: ", "yellow"), reason))
+    room.screen.print(Text(f"heat maps: {folder / 'index.html'}"))
 
 
 def display(room: Room, result: dict[str, Any], *, thread: str, hint: str = "", spoken: str | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,3 +38,9 @@ class Context:
     """This command's images: sha256 -> file."""
     image_folder: Path | None = None
     """Content store with the images of earlier commands on the same thread, each as ``<sha256>.png``."""
+    weighs: bool = True
+    """Whether to work out what each clue did; a benchmark that shows it to nobody does not."""
+    choose: Callable[[Sequence[Any], Any], Any] = lambda questions, state: questions[0]
+    """Takes one of the questions that may be put (:class:`agent.questions.Scored`, best first, never empty)."""
+    seen: dict[str, Any] = field(default_factory=dict)
+    """Scores of images that were already embedded, by sha256: an image is embedded once however often it is asked."""

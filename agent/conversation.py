@@ -1,35 +1,44 @@
-"""One turn of a conversation: read what it asks for, and say something that the ledger holds."""
+"""One turn of a conversation: read what it asks for."""
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent import areas, replies
+from agent import areas, orders, telling
 from agent.language import language
 from agent.state import Json, State
+from agent.telling import without
 from retriever.types import Claim
 
 if TYPE_CHECKING:
     from agent.context import Context
+    from prompts.claims_.area import AreaLimit
     from prompts.dialogue import TurnIntent
 
-
-_ORPHAN = re.compile(r"(?:\s*[,;，；、])+\s*([.,;。，；])")
-"""Punctuation that a cut left in front of other punctuation."""
+__all__ = ["extract", "read", "without"]
 
 
 def read(state: State, context: Context) -> State:
     """What this turn changes: the first one brings the description, later ones clues, corrections or questions."""
-    text, turn = state["text"], (state.get("turn") or 0) + 1
-    change: State = {"turn": turn, "log": [{"turn": turn, "who": "analyst", "text": text}]}
-    if not state.get("result"):
-        return {**change, **_first(state, text, turn)}
+    order = state.get("order")
+    text = orders.in_words(order) if order else state["text"]
+    turn = (state.get("turn") or 0) + 1
+    change: State = {"turn": turn, "text": text, "notes": [], "log": [{"turn": turn, "who": "analyst", "text": text}]}
+    given = _given(state, context)
+    state = {**state, **given}
+    if order:
+        change = {**change, **orders.carry_out(order, state, turn, context)}
+    elif not state.get("result"):
+        change = {**change, **_first(state, text, turn)}
+    else:
+        change = {**change, **_later(state, text, turn, context)}
     # After a fresh start the old result is another place's, so nothing is compared with it.
-    change["before"] = _summary(state["result"]) if state["words"] else {}
-    return {**change, **_later(state, text, turn, context)}
+    old = state.get("result")
+    change["before"] = _summary(old) if old and (state.get("words") or state.get("images")) else {}
+    if change["act"]["kind"] == "search":
+        change.setdefault("question", None)
+    return {**given, **change}
 
 
 def extract(text: str, lang: Any, turn: int, first_id: int) -> list[Claim]:
@@ -39,10 +48,18 @@ def extract(text: str, lang: Any, turn: int, first_id: int) -> list[Claim]:
     return extract_claims(text, lang=lang, turn=turn, first_id=first_id)
 
 
+def _given(state: State, context: Context) -> State:
+    """A limit that came with the turn as numbers takes the place of those in force."""
+    within, limits = state.get("within"), state.get("limits") or []
+    if within == areas.combined(limits, context):
+        return {}
+    return {"limits": [areas.drawn(within)] if within else []}
+
+
 def _first(state: State, text: str, turn: int) -> State:
-    claims = extract(text, state.get("lang") or language(text), turn, 1)
+    claims = extract(text, state.get("lang") or language(text), turn, 1) if text else []
     query_id = state.get("query_id") or f"q{turn}"
-    return {**_search("description", claims, [text]), "query_id": query_id}
+    return {**telling.search("description", claims, [text], state), "query_id": query_id}
 
 
 def _later(state: State, text: str, turn: int, context: Context) -> State:
@@ -50,88 +67,89 @@ def _later(state: State, text: str, turn: int, context: Context) -> State:
 
     limited, within = areas.written(text)
     if limited:
-        return _inside(within, state)
-    before = [Claim.from_json(c) for c in state["claims"]]
-    intent = read_turn(text, shown=len(state["result"]["candidates"]), claims=before, turn=turn)
+        return telling.inside([areas.drawn(within)] if within else [], state, context)
+    before, question, pending = telling.claims_in(state), state.get("question"), state.get("pending")
+    intent = read_turn(
+        text,
+        shown=len(state["result"]["candidates"]),
+        claims=before,
+        turn=turn,
+        question=Claim.from_json(question["claim"]) if question else None,
+        options=len(pending["options"]) - 1 if pending else 0,
+    )
+    if intent.intent == "choice" and pending:
+        return _chosen(intent.choice or 0, pending, state, context)
     if intent.intent == "limit_area" and intent.area is not None:
-        return _limited(intent, context, state)
+        return _limited(intent.area, {}, intent.instead, state, context)
+    if intent.intent == "answer" and intent.answer:
+        return telling.answered(intent.answer, state, turn)
     if intent.intent in ("new_description", "add_clue", "correct_clue", "retract_clue"):
-        return _told(intent, before, state["words"])
-    return _asked(intent)
+        return {**_told(intent, before, state), "pending": None}
+    if intent.intent == "go_back":
+        return telling.back(intent.to_turn if intent.to_turn is not None else -1, state)
+    return _asked(intent, state)
 
 
-def _limited(intent: TurnIntent, context: Context, state: State) -> State:
-    assert intent.area is not None
+def _chosen(choice: int, pending: Json, state: State, context: Context) -> State:
+    """The limit whose words fitted several things, with the one that was chosen."""
+    from prompts.claims_.area import AreaLimit
+
+    option = pending["options"][choice - 1]
+    chosen = {**pending["chosen"], pending["part"]: option["ids"]}
+    return _limited(AreaLimit.from_json(pending["limit"]), chosen, pending["instead"], state, context)
+
+
+def _limited(limit: AreaLimit, chosen: Json, instead: bool, state: State, context: Context) -> State:
     try:
-        within = areas.resolve(intent.area, context, state["result"])
+        found = areas.resolve(limit, context, state["result"], chosen)
+    except areas.WhichOne as error:
+        pending: Json = {"limit": limit.to_json(), "part": error.part, "options": error.options}
+        pending |= {"chosen": chosen, "instead": instead}
+        return {"act": {"kind": "which_area", "en": str(error), "zh": error.zh}, "pending": pending}
     except areas.NoArea as error:
-        return {"act": {"kind": "no_area", "reason": str(error)}}
-    return _inside(within, state)
+        return {"act": {"kind": "no_area", "en": str(error), "zh": error.zh}, "pending": None}
+    return telling.inside([found] if instead else [*(state.get("limits") or []), found], state, context)
 
 
-def _inside(within: str | None, state: State) -> State:
-    """The same search inside another limit; after a fresh start there is nothing to search for yet."""
-    act = {"kind": "search", "why": "area"} if state["words"] else {"kind": "restart"}
-    return {"act": act, "within": within}
-
-
-def _told(intent: TurnIntent, before: Sequence[Claim], words: Sequence[str]) -> State:
+def _told(intent: TurnIntent, before: Sequence[Claim], state: State) -> State:
     """The ledger's claims and the words that are searched for after a clue, a correction or a retraction."""
-    new = list(intent.claims)
+    new, words = list(intent.claims), state["words"]
     if intent.intent == "new_description":
+        fresh: State = {"within": None, "limits": [], "images": [], "asked": [], "question": None}
         if not new:
-            return {"act": {"kind": "restart"}, "claims": [], "words": [], "within": None, "images": []}
-        return _search("description", new, [intent.text])
+            return {**fresh, "act": {"kind": "restart"}, "claims": [], "words": []}
+        return {**fresh, **telling.search("description", new, [intent.text], {})}
     if intent.intent == "add_clue":
-        return _search("clue", [*before, *new], [*words, intent.text])
-    status: Any = "corrected" if intent.intent == "correct_clue" else "struck"
+        return telling.search("clue", [*before, *new], [*words, intent.text], state)
+    if intent.intent == "retract_clue":
+        return telling.struck(intent.claim_ids, state)
     old = set(intent.claim_ids)
-    kept = [dataclasses.replace(c, status=status) if c.id in old else c for c in before]
-    said = without(words, [c.span for c in before if c.id in old])
-    added = [intent.text] if intent.intent == "correct_clue" else []
-    return _search(status, [*kept, *new], [*said, *added])
+    kept = [telling.with_status(c, "corrected") if c.id in old else c for c in before]
+    said = [*without(words, [c.span for c in before if c.id in old]), intent.text]
+    return telling.search("corrected", [*kept, *new], said, state)
 
 
-def without(words: Sequence[str], spans: Collection[str]) -> list[str]:
-    """The words with what was taken back cut out, so that it is no longer searched for."""
-    left = []
-    for text in words:
-        for span in spans:
-            text = text.replace(span, " ")
-        text = _ORPHAN.sub(r"\1", " ".join(text.split())).strip(" ,;，；")
-        if text.strip(" .。"):
-            left.append(text)
-    return left
-
-
-def _search(why: str, claims: Sequence[Claim], words: Sequence[str]) -> State:
-    said = [w for w in words if w] or [c.span for c in claims if c.status == "active"]
-    if not said:
-        return {"act": {"kind": "emptied"}}
-    return {"act": {"kind": "search", "why": why}, "claims": [c.to_json() for c in claims], "words": said}
-
-
-def _asked(intent: TurnIntent) -> State:
+def _asked(intent: TurnIntent, state: State) -> State:
     act: Json = {"kind": intent.intent}
     if intent.beyond is not None and not intent.ranks:
         return {"act": {"kind": "beyond", "rank": intent.beyond}}
     if intent.ranks:
         act["ranks"] = list(intent.ranks)
+    if intent.intent == "name_thread":
+        act["title"] = intent.title
     if intent.intent == "switch_language":
         return {"act": act, "spoken": intent.language or "both"}
+    if intent.intent in ("shorter", "longer"):
+        return {"act": act, "length": _length(intent.intent, state.get("length") or "usual")}
     return {"act": act}
+
+
+def _length(wish: str, now: str) -> str:
+    step = orders.LENGTHS.index(now) + (1 if wish == "longer" else -1)
+    return orders.LENGTHS[min(max(step, 0), len(orders.LENGTHS) - 1)]
 
 
 def _summary(result: Json) -> Json:
     """What a later reply compares with."""
     found = result["candidates"]
     return {"first": found[0]["tile_id"], "confidence": {c["tile_id"]: c["confidence"] for c in found}}
-
-
-def respond(state: State) -> State:
-    """What is said back, in both languages, from the result and its ledger alone."""
-    act, result = state["act"], state["result"]
-    reply = replies.compose(act, result, state.get("reply"), state.get("before"))
-    spoken = state.get("spoken") or "both"
-    said = reply["en"] if spoken == "en" else reply["zh"] if spoken == "zh" else f"{reply['en']}\n{reply['zh']}"
-    return {"reply": reply, "log": [{"turn": state["turn"], "who": "sightline", "text": said}]}

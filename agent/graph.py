@@ -15,7 +15,7 @@ from agent.state import State
 STEPS = ("claims", "retrieve", "rerank", "check", "confidence", "answer")
 
 
-def build(checkpointer: Any = None) -> CompiledStateGraph[State, Context, State, State]:
+def build(checkpointer: Any = None, store: Any = None) -> CompiledStateGraph[State, Context, State, State]:
     """The compiled graph. With a checkpointer every node's result is kept under the run's ``thread_id``."""
     graph = StateGraph(State, context_schema=Context)
     for name in STEPS:
@@ -25,7 +25,7 @@ def build(checkpointer: Any = None) -> CompiledStateGraph[State, Context, State,
     for here, there in itertools.pairwise(STEPS[1:]):
         graph.add_edge(here, there)
     graph.add_edge("answer", END)
-    return graph.compile(checkpointer=checkpointer)
+    return graph.compile(checkpointer=checkpointer, store=store)
 
 
 def _next(state: State) -> str:

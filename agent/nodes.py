@@ -5,19 +5,26 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from agent.answer import Told, authors, candidate_json, explain_shown
+from agent.aside import aside
+from agent.confidence import Posterior
 from agent.context import Context
-from agent.conversation import read, respond
+from agent.conversation import read
+from agent.effects import effects
 from agent.ledger import map_evidence, net_support
+from agent.questions import LEAST_GAIN, SURE, belief_of, entropy, question_json, scored
+from agent.replies import respond
 from agent.rerankers import check_permutation
 from agent.shortlist import shortlist
 from agent.state import Json, State
+from agent.telling import remembered
+from agent.threads import ThreadBook, clean_title
 from retriever.posterior import Features, Prior
 from retriever.types import Candidate, Claim, Evidence, Query, Ranking, Usage
 
@@ -44,7 +51,7 @@ def timed(node: Node) -> Node:
 @timed
 async def claims(state: State, runtime: Runtime[Context]) -> State:
     """What this turn says: new claims, or a question about what is already judged."""
-    change = read(state, runtime.context)
+    change = await aside(read, state, runtime.context)
     change["usage"] = Usage().to_json()
     return change
 
@@ -53,7 +60,8 @@ async def claims(state: State, runtime: Runtime[Context]) -> State:
 async def retrieve(state: State, runtime: Runtime[Context]) -> State:
     """The shortlist out of the whole gallery, or out of the part that an area limit leaves."""
     context = runtime.context
-    found = shortlist(
+    found = await aside(
+        shortlist,
         context.retriever,
         context.gallery,
         query_of(state),
@@ -64,8 +72,14 @@ async def retrieve(state: State, runtime: Runtime[Context]) -> State:
         # Methods of other packages need not know of the map; theirs is the retriever's shortlist.
         pool=getattr(context.reranker, "pool", 0),
         weights=context.kit.confidence.weights,
+        seen=context.seen,
     )
-    return {"candidates": [c.to_json() for c in found.candidates], "prior": found.prior.to_json()}
+    _show(runtime, "retrieved", [c.tile_id for c in found.candidates], {})
+    return {
+        "candidates": [c.to_json() for c in found.candidates],
+        "prior": found.prior.to_json(),
+        "pool": [list(pair) for pair in found.pool],
+    }
 
 
 @timed
@@ -81,37 +95,158 @@ async def rerank(state: State, runtime: Runtime[Context]) -> State:
 @timed
 async def check(state: State, runtime: Runtime[Context]) -> State:
     """Every standing claim against the map facts of every shortlisted tile."""
+    return {"checks": await aside(_checks, state, runtime.context)}
+
+
+def _checks(state: State, context: Context) -> dict[str, list[Json]]:
     said = claims_of(state)
     found: dict[str, list[Json]] = {}
     for candidate in candidates_of(state):
-        evidence = map_evidence(runtime.context.gallery, candidate.tile_id, said)
+        evidence = map_evidence(context.gallery, candidate.tile_id, said)
         if evidence is not None:
             found[candidate.tile_id] = [e.to_json() for e in evidence]
-    return {"checks": found}
+    return found
 
 
 @timed
 async def confidence(state: State, runtime: Runtime[Context]) -> State:
-    """The posterior over the shortlisted cells, the rest of the gallery and outside."""
+    """The posterior over the shortlisted cells, the rest of the gallery and outside, and what each clue did to it."""
     found = features_of(state)
     posterior = runtime.context.kit.confidence.posterior(found, Prior.from_json(state["prior"]))
-    return {"posterior": posterior.to_json()}
+    order = [j.tile_id for j in Ranking.from_json(state["ranking"]).judgements]
+    _show(runtime, "judged", order, posterior.cells)
+    change: State = {"posterior": posterior.to_json(), "effects": {}}
+    if runtime.context.weighs:
+        change["effects"] = await aside(_effects, state, runtime.context, found, posterior)
+    return change
+
+
+def _effects(state: State, context: Context, found: dict[str, Features], posterior: Posterior) -> Json:
+    return effects(
+        context, query_of(state), state["words"], claims_of(state),
+        features=found, checks=checks_of(state), posterior=posterior,
+        within=area_of(state, context), images=_images(state, context),
+    )  # fmt: skip
 
 
 @timed
 async def answer(state: State, runtime: Runtime[Context]) -> State:
     """Reasons for the tiles shown and the whole result; or, for a question, its answer out of the ledger."""
+    context = runtime.context
     if state["act"]["kind"] != "search":
-        return respond(state)
-    context, said = runtime.context, claims_of(state)
+        return await _talk(state, runtime)
+    said = claims_of(state)
     ranking = Ranking.from_json(state["ranking"])
     cells = state["posterior"]["cells"]
     judged = [dataclasses.replace(j, confidence=cells[j.tile_id]) for j in ranking.judgements]
-    explained = await explain_shown(context, said, judged, checks_of(state))
+    explained = await explain_shown(context, said, judged, checks_of(state), on_told=_teller(runtime))
     total = sum((told.usage for told in explained), start=_usage(state)).to_json()
-    searched: State = {**state, "usage": total}
-    result = result_json(searched, context, explained)
-    return {**respond({**searched, "result": result}), "result": result, "usage": total}
+    searched: State = {**state, "usage": total, "notes": _notes(state)}
+    searched["result"] = result_json(searched, context, explained)
+    asked = await aside(_question, searched, context, at_will=True)
+    change: State = {"result": searched["result"], "usage": total, "notes": searched["notes"], **asked}
+    change["past"] = remembered({**searched, **asked})
+    return {**respond({**searched, **asked}), **change}
+
+
+async def _talk(state: State, runtime: Runtime[Context]) -> State:
+    """A turn that searches for nothing: a question about the ledger, about the thread, or for a question."""
+    context, kind = runtime.context, state["act"]["kind"]
+    change: State = {}
+    if kind in ("why_not", "compare", "why_this"):
+        change = await _unseen(state, context)
+    elif kind in ("noted", "ask_me", "uncertain") and state.get("words"):
+        change = await aside(_question, state, context, at_will=kind == "noted")
+    book, threads = ThreadBook(runtime.store), []
+    if kind in ("name_thread", "list_threads"):
+        threads = await _threads(state, book, runtime)
+    return {**respond({**state, **change}, threads), **change}
+
+
+async def _threads(state: State, book: ThreadBook, runtime: Runtime[Context]) -> list[Json]:
+    """The owner's threads; this one named first, where that is what was asked."""
+    info: Any = runtime.execution_info
+    entry = await book.get(str(info.thread_id))
+    if entry is None:
+        return []
+    if state["act"]["kind"] == "name_thread":
+        await book.put(dataclasses.replace(entry, title=clean_title(state["act"]["title"] or "")))
+        return []
+    return [t.to_json() for t in await book.all(entry.owner)]
+
+
+async def _unseen(state: State, context: Context) -> State:
+    """Reasons for candidates that are asked about and were not explained yet: the judge is asked once, and kept."""
+    result, act = state["result"], state["act"]
+    wanted = act.get("ranks") or {"why_not": [2], "compare": [1, 2]}.get(act["kind"], [1])
+    listed = list(result["candidates"])
+    new = [
+        n for n in wanted
+        if 1 <= n <= len(listed) and n > result["shown"] and listed[n - 1]["explanation"] is None
+        and listed[n - 1]["features"]["p_match"] is not None
+    ]  # fmt: skip
+    if not new or context.kit.judge is None:
+        return {}
+    return await _explained(state, context, new, listed)
+
+
+async def _explained(state: State, context: Context, new: list[int], listed: list[Json]) -> State:
+    judged = {j.tile_id: j for j in Ranking.from_json(state["ranking"]).judgements}
+    checks, cells = checks_of(state), state["posterior"]["cells"]
+    these = [dataclasses.replace(judged[t], confidence=cells[t]) for t in (listed[n - 1]["tile_id"] for n in new)]
+    only = dataclasses.replace(context, top=len(these))
+    found = await explain_shown(only, claims_of(state), these, checks)
+    for n, told in zip(new, found, strict=True):
+        listed[n - 1] = {**listed[n - 1], **candidate_json(context, told, n)}
+    usage = sum((told.usage for told in found), start=_usage(state)).to_json()
+    return {"result": {**state["result"], "candidates": listed}, "usage": usage}
+
+
+def _question(state: State, context: Context, *, at_will: bool) -> State:
+    """The best question, where one is worth asking; ``at_will`` only while the leader is not sure."""
+    cells = state["posterior"]["cells"]
+    if state.get("question") or (at_will and max(cells.values(), default=0.0) >= SURE):
+        return {}
+    belief, rest = belief_of(state["posterior"], state.get("pool") or [])
+    asked = state.get("asked") or []
+    found = scored(context.gallery, belief, rest, claims_of(state), [a["key"] for a in asked])
+    telling = [question for question in found if question.gain_bits >= LEAST_GAIN]
+    if not telling:
+        return {"question": None}
+    best = context.choose(telling, state)
+    listed = [c["tile_id"] for c in state["result"]["candidates"]]
+    question = question_json(best, listed, entropy([*belief.values(), rest]))
+    return {"question": question, "asked": [*asked, {"key": question["key"], "answer": None}]}
+
+
+def _notes(state: State) -> list[str]:
+    """What the answer cannot be expected to do."""
+    from agent.opening import untrained
+
+    note = untrained([view for view, _ in state.get("images") or []])
+    return [note] if note else []
+
+
+def _show(runtime: Runtime[Context], stage: str, tiles: Sequence[str], cells: Mapping[str, float]) -> None:
+    """Tells listeners of the candidates as soon as they are known."""
+    gallery, found = runtime.context.gallery, []
+    for rank, tile in enumerate(tiles, 1):
+        known = gallery.tile(tile)
+        place = {"tile_id": tile, "lat": known.lat, "lon": known.lon, "bounds": list(known.bounds)}
+        found.append({**place, "rank": rank, "confidence": cells.get(tile)})
+    runtime.stream_writer({"kind": "candidates", "data": {"stage": stage, "candidates": found}})
+
+
+def _teller(runtime: Runtime[Context]) -> Callable[[int, Told], None]:
+    """Tells listeners of a tile's reasons as soon as they are there."""
+
+    def tell(rank: int, told: Told) -> None:
+        words = told.judgement.explanation
+        data = {"tile_id": told.judgement.tile_id, "rank": rank, "error": told.problem}
+        data |= {k: getattr(words, k, None) for k in ("en", "zh", "author")}
+        runtime.stream_writer({"kind": "explanation", "data": data})
+
+    return tell
 
 
 def result_json(state: State, context: Context, explained: Sequence[Told]) -> Json:
@@ -136,6 +271,7 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
         "outside_probability": posterior["outside"],
         "elsewhere_probability": posterior["elsewhere"],
         "confidence": {"calibrated": posterior["calibrated"], "note": posterior["note"]},
+        "effects": state.get("effects") or {},
         "prior": state["prior"],
         "method": state["ranking"]["method"],
         "judge": {"backend": context.backend, "model": context.model},

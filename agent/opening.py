@@ -107,8 +107,6 @@ def open_bench(settings: Settings, *, say: Say) -> Bench:
 
 def keep_image(spec: str, folder: Path) -> tuple[str, str, Path]:
     """``VIEW=FILE`` as ``(view, sha256, path in the content store)``. Raises ``SightlineError`` on what is unusable."""
-    from PIL import Image
-
     view, _, name = spec.partition("=")
     if view not in VIEWS or not name:
         raise SightlineError(f"--image {spec!r} is not VIEW=FILE with a view of {', '.join(VIEWS)}")
@@ -117,17 +115,33 @@ def keep_image(spec: str, folder: Path) -> tuple[str, str, Path]:
         if path.stat().st_size > MAX_IMAGE_BYTES:
             raise SightlineError(f"the image {path} is larger than {MAX_IMAGE_BYTES // 1_000_000} MB; make it smaller")
         raw = path.read_bytes()
+    except OSError as error:
+        raise SightlineError(f"the image {path} cannot be read ({error.strerror or error})") from None
+    sha = keep_picture(view, raw, folder, name=f"the image {path}")
+    return view, sha, folder / f"{sha}.png"
+
+
+def keep_picture(view: str, raw: bytes, folder: Path, *, name: str = "the image") -> str:
+    """A picture's bytes into the content store, under their sha256. Raises ``SightlineError`` on what is unusable."""
+    from PIL import Image
+
+    if view not in VIEWS:
+        raise SightlineError(f"the view {view!r} of {name} is none of {', '.join(VIEWS)}")
+    if len(raw) > MAX_IMAGE_BYTES:
+        raise SightlineError(f"{name} is larger than {MAX_IMAGE_BYTES // 1_000_000} MB; make it smaller")
+    try:
         with Image.open(io.BytesIO(raw), formats=("PNG", "JPEG", "WEBP")) as picture:
             if picture.width * picture.height > MAX_IMAGE_PIXELS:
                 raise SightlineError(
-                    f"the image {path} has {picture.width} x {picture.height} pixels, of which at most "
+                    f"{name} has {picture.width} x {picture.height} pixels, of which at most "
                     f"{MAX_IMAGE_PIXELS // 1_000_000} million are read; make it smaller"
                 )
             small = picture.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SightlineError(f"the image {path} cannot be read as a PNG, JPEG or WebP picture ({error})") from None
+        raise SightlineError(f"{name} cannot be read as a PNG, JPEG or WebP picture ({error})") from None
     sha = hashlib.sha256(raw).hexdigest()
-    return view, sha, _stored(small, folder / f"{sha}.png")
+    _stored(small, folder / f"{sha}.png")
+    return sha
 
 
 def _stored(picture: Image.Image, kept: Path) -> Path:

@@ -20,6 +20,8 @@ class State(TypedDict, total=False):
     """Pairs of view and sha256."""
     within: str | None
     """Area limit as text, as :meth:`retriever.area.Area.parse` reads it."""
+    order: Json | None
+    """What is asked for without words, by a click: ``{"do": "strike", "claim": "c2"}``; see :mod:`agent.orders`."""
     turn: int
     """From 1."""
     words: list[str]
@@ -41,6 +43,24 @@ class State(TypedDict, total=False):
     """What is said back: ``{"en": ..., "zh": ...}``."""
     spoken: str
     """Language of the replies: en, zh or both."""
+    length: str
+    """Length of the replies: short, usual or long."""
+    limits: list[Json]
+    """Area limits in force, each with the words for it; together they are ``within``."""
+    pending: Json | None
+    """A limit in words that fits several things on the map, until the analyst says which."""
+    pool: list[list[Any]]
+    """Tiles next to the shortlist with their utility: what a question to the witness may also split."""
+    effects: Json
+    """What each clue did, by claim id; see :mod:`agent.effects`."""
+    question: Json | None
+    """The question that is put to the witness with the last reply."""
+    asked: list[Json]
+    """Questions that were put, with their answers: ``{"key", "answer"}``; none is put twice."""
+    past: list[Json]
+    """What was searched for after every turn that searched, to go back to."""
+    notes: list[str]
+    """What could not be done as usual in this turn, and why."""
     usage: Json
     """Of this turn."""
     log: Annotated[list[Json], operator.add]

@@ -15,6 +15,12 @@ def register(app: typer.Typer) -> None:
     from finetune.cli_data import register as register_data
 
     register_data(app)
+    from finetune.cli_annotate import register as register_annotate
+
+    register_annotate(app)
+    from finetune.cli_crossencoder import register as register_cross_encoder
+
+    register_cross_encoder(train)
     if importlib.util.find_spec("finetune.cli_judge"):
         from finetune.cli_judge import register as register_judge
 

@@ -7,23 +7,22 @@ ranks and claim ids are all it hands on. It never raises; what it cannot place i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
+from prompts import replying
 from prompts.claims import extract_claims
 from prompts.claims_.amend import corrected, next_id, retracted
 from prompts.claims_.area import AreaLimit, limit
 from prompts.claims_.text import normalise
+from prompts.phrases import bank, says
 from retriever.types import Claim, Lang, Record
 
 Intent = Literal[
     "new_description", "add_clue", "correct_clue", "retract_clue", "why_this", "why_not", "compare", "uncertain",
     "more_elsewhere", "switch_language", "shorter", "longer", "limit_area", "help", "unknown",
+    "answer", "choice", "go_back", "ask_me", "name_thread", "list_threads",
 ]  # fmt: skip
 LONGEST_QUESTION = 160
 """Characters beyond which a turn is a description even where it holds a question's words."""
@@ -43,14 +42,33 @@ class TurnIntent(Record):
     """A rank that was asked for and is not among the shown ones."""
     language: Literal["en", "zh", "both"] | None = None
     area: AreaLimit | None = None
+    instead: bool = False
+    """The limit takes the place of those in force."""
+    answer: Literal["yes", "no", "unknown"] | None = None
+    """To the question that was put."""
+    choice: int | None = None
+    """Which of the things that were offered, from 1; 0: any of them."""
+    to_turn: int | None = None
+    """For ``go_back``: the turn to go back to, 0 the beginning; negative: so many turns back."""
+    title: str | None = None
+    """For ``name_thread``."""
 
 
 def read_turn(
-    text: str, *, lang: Lang | None = None, shown: int, claims: Sequence[Claim], turn: int | None = None
+    text: str,
+    *,
+    lang: Lang | None = None,
+    shown: int,
+    claims: Sequence[Claim],
+    turn: int | None = None,
+    question: Claim | None = None,
+    options: int = 0,
 ) -> TurnIntent:
     """Classify one turn of a conversation in which ``shown`` candidates and ``claims`` are on the table.
 
-    New claims get ids after the largest used one and ``turn`` (the turn after the last claim's, unless given).
+    ``question`` is the claim that the witness was asked about with the last reply, ``options`` how many things were
+    offered to choose from. New claims get ids after the largest used one and ``turn`` (the turn after the last
+    claim's, unless given).
 
     >>> read_turn("why not the second one?", shown=5, claims=()).ranks
     (2,)
@@ -59,27 +77,14 @@ def read_turn(
     """
     folded = normalise(text)
     now = turn if turn is not None else max((c.turn for c in claims), default=-1) + 1
-    asked = _asked(text, folded, shown) if len(text) <= LONGEST_QUESTION else None
+    short = len(text) <= LONGEST_QUESTION
+    if short and options and (choice := replying.chosen(folded, options, ranks)) is not None:
+        return TurnIntent(intent="choice", text=text, choice=choice)
+    asked = replying.wished(text, folded) if short else None
+    if asked is None and short and question is not None and (said := replying.answered(text, folded, question)):
+        return TurnIntent(intent="answer", text=text, answer=said)
+    asked = asked or (_asked(text, folded, shown) if short else None)
     return asked or _told(text, folded, lang, claims, now)
-
-
-@cache
-def _bank() -> Mapping[str, Any]:
-    """The phrase bank, compiled; a list of patterns becomes one alternation."""
-    raw = yaml.safe_load(Path(__file__).with_name("dialogue.yaml").read_text(encoding="utf-8"))
-    return {
-        name: {k: _any(v) for k, v in value.items()} if isinstance(value, dict) else _any(value)
-        for name, value in raw.items()
-    }
-
-
-def _any(patterns: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{p})" for p in patterns), re.IGNORECASE)
-
-
-def says(name: str, folded: str) -> bool:
-    """Whether a phrase of the named bank occurs."""
-    return bool(_bank()[name].search(folded))
 
 
 # --- questions and wishes -------------------------------------------------------------------------------------------
@@ -90,7 +95,7 @@ _QUESTIONS: tuple[Intent, ...] = (
 
 
 def _asked(text: str, folded: str, shown: int) -> TurnIntent | None:
-    for language, pattern in _bank()["switch_language"].items():
+    for language, pattern in bank()["switch_language"].items():
         if pattern.search(folded):
             return TurnIntent(intent="switch_language", text=text, language=language)
     for intent in _QUESTIONS:
@@ -184,7 +189,7 @@ def _told(text: str, folded: str, lang: Lang | None, claims: Sequence[Claim], tu
             return TurnIntent(intent="retract_clue", text=text, claim_ids=ids)
     area = limit(text, folded, exclude=says("exclude", folded)) if short and says("limit", folded) else None
     if area is not None:
-        return TurnIntent(intent="limit_area", text=text, area=area)
+        return TurnIntent(intent="limit_area", text=text, area=area, instead=says("instead", folded))
     amended = (
         corrected(text, folded, active, new, turn=turn) if says("correction", folded) or _denies(new, active) else None
     )

@@ -18,7 +18,7 @@ from shapely.geometry import shape as geometry_of
 from shapely.geometry.base import BaseGeometry
 
 from retriever.errors import SightlineError
-from retriever.geo import distance_m
+from retriever.geo import M_PER_DEG, distance_m
 
 
 class AreaError(SightlineError):
@@ -91,6 +91,18 @@ class Area:
         west, south, east, north = merged.bounds
         _on_earth(((south, west), (north, east)))
         return cls(json.dumps(geojson), shape=merged)
+
+    @classmethod
+    def cells(cls, lat: NDArray[np.float64], lon: NDArray[np.float64], stride_m: float) -> Area:
+        """The squares of ``stride_m`` metres around these centres [N] as one polygon. Raises ``AreaError`` for none."""
+        if not len(lat):
+            raise AreaError("no tile of the gallery lies there; name a wider area")
+        half = stride_m / 2 / M_PER_DEG
+        wide = half / np.cos(np.radians(float(np.mean(lat))))
+        # A thousandth over the half closes the slits that rounding leaves between neighbours.
+        squares = shapely.box(lon - 1.001 * wide, lat - 1.001 * half, lon + 1.001 * wide, lat + 1.001 * half)
+        merged = shapely.simplify(shapely.union_all(squares), half / 100)
+        return cls.polygon(json.loads(shapely.to_geojson(shapely.set_precision(merged, 1e-7))))
 
     def contains(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
         """bool [N]: which points lie inside; the edge counts."""

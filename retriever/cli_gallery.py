@@ -38,6 +38,13 @@ def build(
     imagery: Annotated[
         Path | None, typer.Option(help="Folder of GeoTIFFs or x/y/z tiles: builds satellite tiles.")
     ] = None,
+    cvg_text: Annotated[
+        Path | None, typer.Option(help="Folder of CVG-Text, unpacked or as on the hub; needs --city.")
+    ] = None,
+    city: Annotated[
+        str | None, typer.Option(help="CVG-Text only: NewYork, Brisbane, Tokyo, also with -photos or -mixed.")
+    ] = None,
+    view: Annotated[str, typer.Option(help="CVG-Text only: satellite or map.")] = "satellite",
     bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
     cover: Annotated[
         str, typer.Option(help="box: the whole area; touched: cells with roads or buildings; auto.")
@@ -52,9 +59,14 @@ def build(
     licence: Annotated[str | None, typer.Option(help="The imagery's licence.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that draw tiles.")] = 1,
 ) -> None:
-    """Build a gallery from a map extract or from imagery. Stopped builds go on where they were."""
+    """Build a gallery from a map extract, imagery or a copy of CVG-Text. Stopped builds go on where they were."""
     from retriever.build import build_gallery
 
+    if cvg_text is not None:
+        if osm or imagery or bbox:
+            raise SourceError("--cvg-text is a source of its own: leave out --osm, --imagery and --bbox")
+        _build_cvg_text(out, cvg_text, city, view, gallery_id)
+        return
     if cover not in ("auto", "box", "touched"):
         raise SourceError(f"--cover {cover} is unknown: give auto, box or touched")
     with _progress() as show:
@@ -73,6 +85,28 @@ def build(
             jobs=jobs,
             progress=show,
         )
+    said = f"{out}: {len(gallery)} {gallery.view} tiles, gallery {gallery.id}, sha256 {gallery.sha256[:12]}"
+    Console().print(said, markup=False, soft_wrap=True)
+
+
+def _build_cvg_text(out: Path, root: Path, city: str | None, view: str, gallery_id: str | None) -> None:
+    from retriever.cvg_gallery import build_cvg_gallery
+
+    if city is None:
+        raise SourceError("--cvg-text needs --city: NewYork, Brisbane or Tokyo, also with -photos or -mixed")
+    if view not in ("satellite", "map"):
+        raise SourceError(f"--view {view} is unknown: give satellite or map")
+    with _progress() as show:
+        gallery = build_cvg_gallery(
+            out,
+            root,
+            city=city,
+            view=view,  # type: ignore[arg-type]
+            gallery_id=gallery_id,
+            progress=show,
+        )
+    for line in gallery.manifest["passed_over"]:
+        Console(stderr=True).print(line, markup=False, soft_wrap=True)
     said = f"{out}: {len(gallery)} {gallery.view} tiles, gallery {gallery.id}, sha256 {gallery.sha256[:12]}"
     Console().print(said, markup=False, soft_wrap=True)
 
@@ -107,7 +141,8 @@ def _lines(gallery: Gallery) -> Iterator[tuple[str, str]]:
     west, south, east, north = said["bounds"]
     counts, grid = said["counts"], said["grid"]
     yield "tiles", f"{counts['tiles']:,} {gallery.view} tiles of {gallery.size_m:g} m, {gallery.px} px"
-    yield "grid", f"{grid['rows']} x {grid['cols']} cells of {gallery.stride_m:g} m"
+    grid_of = f"{grid['rows']} x {grid['cols']} cells of {gallery.stride_m:g} m"
+    yield "grid", "none: every tile lies about a point of its own" if gallery.scattered else grid_of
     yield "facts", f"{counts['facts']:,} on tiles, from {counts['objects']:,} mapped features"
     yield "bounds", f"{west:.6f}, {south:.6f}, {east:.6f}, {north:.6f} (west, south, east, north)"
     for source in said["sources"]:

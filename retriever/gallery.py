@@ -46,6 +46,8 @@ class Gallery:
         self.stride_m: float = manifest["stride_m"]
         self.px: int = manifest["px"]
         self.sha256: str = manifest["sha256"]
+        self.scattered: bool = manifest.get("layout") == "points"
+        """True: tiles lie about points of their own, as CVG-Text's do, and the grid only numbers them."""
         self.grid = Grid.from_json(manifest["grid"])
         self._file = pq.ParquetFile(path / TABLE)
         self._read_index()
@@ -178,14 +180,22 @@ class Gallery:
 
     def containing(self, lat: float, lon: float) -> list[str]:
         """The tiles that hold a point, sorted by id; four in the middle of a gallery of half strides."""
+        if self.scattered:
+            west, south, east, north = self.bounds.T
+            inside = (west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)
+            return [self.ids[row] for row in np.flatnonzero(inside)]
         x, y = self.frame.xy(lat, lon)
         rows, cols = self.grid.cells_within((x, y, x, y), (self.size_m - self.stride_m) / 2)
         found = [self._cells[(r, c)] for r in rows for c in cols if (r, c) in self._cells]
         return [self.ids[row] for row in sorted(found)]
 
     def neighbours(self, id: str) -> list[str]:  # noqa: A002
-        """The up to eight tiles of the cells around a tile's cell, sorted by id."""
-        self.row(id)
+        """The up to eight tiles of the cells around a tile's cell (of scattered tiles the nearest), sorted by id."""
+        here = self.row(id)
+        if self.scattered and self._near is not None:
+            x, y = self.frame.xy(self.lat[here], self.lon[here])
+            near = self._near.query([x, y], k=min(9, len(self)))[1]
+            return [self.ids[row] for row in sorted(np.atleast_1d(near)) if row != here][:8]
         row, col = cell_of(id)
         around: list[Cell] = [(row + i, col + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
         return [self.ids[self._cells[cell]] for cell in around if cell in self._cells]

@@ -45,13 +45,19 @@ class OwnTokenizer:
         framed = [[self._start, *row[:room], self._end] for row in rows]
         return Tokens(ids=_padded(framed, self._pad), texts_cut=sum(n > 0 for n in over), tokens_cut=sum(over))
 
+    def spans(self, text: str) -> tuple[str, list[tuple[int, int]]]:
+        """The text as it is read, and which characters of it each id stands for: (0, 0) for the special tokens."""
+        read = _defuse(text)
+        found = self._tokenizer.encode(read, add_special_tokens=False).offsets[: self.context_length - 2]
+        return read, [(0, 0), *found, (0, 0)]
+
 
 class OpenClipTokenizer:
     """Any tokenizer of open_clip: ``call(list of texts, context_length) -> int64 [B, context_length]``."""
 
     def __init__(self, call: Callable[..., torch.Tensor], context_length: int, *, trim: bool) -> None:
         self.context_length = context_length
-        self._call = call
+        self.call = call
         self._trim = trim
         """Whether pads may be dropped: not where the model reads a fixed length or its last position."""
         self._pad = int(call([""], 16)[0, -1])
@@ -60,14 +66,14 @@ class OpenClipTokenizer:
         """Encode a batch, trimmed to its longest text where the model allows."""
         lengths = [self._length(t) for t in texts]
         over = [max(0, n - self.context_length) for n in lengths]
-        ids = self._call(list(texts), self.context_length)
+        ids = self.call(list(texts), self.context_length)
         if self._trim:
             ids = ids[:, : max(1, min(self.context_length, max(lengths, default=1)))]
         return Tokens(ids=ids, texts_cut=sum(n > 0 for n in over), tokens_cut=sum(over))
 
     def _length(self, text: str) -> int:
         # No tokenizer makes more tokens than there are UTF-8 bytes, plus start, end and a possible leading blank.
-        row = self._call([text], max(16, len(text.encode()) + 8))[0]
+        row = self.call([text], max(16, len(text.encode()) + 8))[0]
         kept = (row != self._pad).nonzero()
         return int(kept[-1]) + 1 if len(kept) else 1
 

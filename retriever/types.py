@@ -174,6 +174,8 @@ class Claim(Record):
     """True: "I think", "maybe", 好像."""
     turn: int = 0
     status: Literal["active", "struck", "corrected"] = "active"
+    asked: bool = False
+    """True: the answer to a question that was put, which is firmer than what a witness volunteers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +240,8 @@ class Ranking(Record):
     method: str
     judgements: tuple[Judgement, ...]
     usage: Usage = Usage()
+    prompt: str = ""
+    """Id and hash of the prompt that the scores come from; empty where no model was asked."""
 
 
 def canonical_json(value: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from retriever.geo import distance_m
 
@@ -20,7 +21,6 @@ AREAS = {  # south, west, north, east
     "taipei": (25.048, 121.517, 25.059, 121.526),
     "singapore": (1.277, 103.856, 1.292, 103.862),
 }
-APART_M = 25.0
 HAN = re.compile(r"[㐀-鿿]")
 LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
 COORDINATE = re.compile(r"\d+\.\d{3,}|\d\s*°")
@@ -37,7 +37,8 @@ def read(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (QUERIES / name).read_text(encoding="utf-8").splitlines()]
 
 
-ROWS = read("hand_written.jsonl")
+FIRST, SECOND = read("hand_written.jsonl"), read("hand_written_2.jsonl")
+ROWS = FIRST + SECOND
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:
@@ -69,12 +70,15 @@ def test_every_row_lies_in_its_test_area() -> None:
         assert west < row["lon"] < east, row["id"]
 
 
-def test_no_two_points_are_within_25_m() -> None:
+@pytest.mark.parametrize(("new", "apart_m"), [(FIRST, 25.0), (SECOND, 60.0)])
+def test_no_point_is_near_another(new: list[dict[str, Any]], apart_m: float) -> None:
     rows = ROWS + read("first_numbers.jsonl")
     lat, lon = (np.array([row[key] for row in rows]) for key in ("lat", "lon"))
-    for i, row in enumerate(ROWS):
+    for row in new:
+        i = rows.index(row)
         apart = np.asarray(distance_m(lat[i], lon[i], lat, lon))
-        close = [rows[j]["id"] for j in np.flatnonzero(apart < APART_M) if j != i]
+        others = rows if new is SECOND else FIRST + read("first_numbers.jsonl")
+        close = [rows[j]["id"] for j in np.flatnonzero(apart < apart_m) if j != i and rows[j] in others]
         assert not close, row["id"]
 
 
@@ -106,15 +110,16 @@ def test_an_unnamed_chinese_text_has_no_latin_word() -> None:
     assert not ids([row for row in rows if LATIN_WORD.search(row["text"])])
 
 
-def test_the_file_is_a_mixture() -> None:
+@pytest.mark.parametrize(("rows", "least", "most"), [(FIRST, 100, 200), (SECOND, 64, 64)])
+def test_each_file_is_a_mixture(rows: list[dict[str, Any]], least: int, most: int) -> None:
     def share(key: str, value: object) -> float:
-        return sum(row[key] == value for row in ROWS) / len(ROWS)
+        return sum(bool(row[key] == value) for row in rows) / len(rows)
 
-    assert 100 <= len(ROWS) <= 200
+    assert least <= len(rows) <= most
     assert 0.5 <= share("area", "london") <= 0.7
     assert 0.15 <= share("area", "taipei") <= 0.35
     assert 0.1 <= share("area", "singapore") <= 0.25
     assert 0.4 <= share("lang", "zh") <= 0.6
     assert 0.4 <= share("named", True) <= 0.6
     assert 0.03 <= share("mistake", True) <= 0.2
-    assert all(any(row["note"].startswith(persona) for row in ROWS) for persona in PERSONAS)
+    assert all(any(row["note"].startswith(persona) for row in rows) for persona in PERSONAS)

@@ -23,6 +23,13 @@ RERANKERS: dict[str, str] = {
     "cascade": "agent.rerankers.cascade:Cascade",
     "verdict": "agent.rerankers.verdict:ByVerdict",
     "maxsim": "agent.rerankers.maxsim:MaxSim",
+    "ot": "agent.rerankers.ot:Transport",
+    "erm": "agent.rerankers.erm:Erm",
+    "pairwise": "agent.rerankers.pairwise:Pairwise",
+    "setwise": "agent.rerankers.setwise:Setwise",
+    "listwise": "agent.rerankers.listwise:Listwise",
+    "crossencoder": "agent.rerankers.crossencoder:CrossEncoder",
+    "crossencoder_look": "agent.rerankers.crossencoder:CrossEncoderLook",
 }
 """Name -> ``module:Class``, those that ship."""
 

@@ -139,6 +139,9 @@ def reorder_judged(candidates: Sequence[Candidate], utility: Mapping[str, float]
     return [next(best).tile_id if c.tile_id in utility else c.tile_id for c in order]
 
 
-def ranking(query: Query, method: str, order: Iterable[str], found: Mapping[str, Judgement], usage: Usage) -> Ranking:
-    """Judgements joined by id in the given order."""
-    return Ranking(query_id=query.id, method=method, judgements=tuple(found[t] for t in order), usage=usage)
+def ranking(
+    query: Query, method: str, order: Iterable[str], found: Mapping[str, Judgement], usage: Usage, *, prompt: str = ""
+) -> Ranking:
+    """Judgements joined by id in the given order; ``prompt`` is the template's id and hash where a model was asked."""
+    judgements = tuple(found[t] for t in order)
+    return Ranking(query_id=query.id, method=method, judgements=judgements, usage=usage, prompt=prompt)

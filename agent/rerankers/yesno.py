@@ -34,7 +34,8 @@ class YesNo:
         found, usage = await judge_all(self._kit, claims, candidates, gallery, self.judge_one)
         useful = self.utilities(claims, candidates, found, gallery)
         took = Usage(seconds={"judge": time.perf_counter() - start})
-        return ranking(query, self.name, self.order(candidates, useful), found, usage + took)
+        order = self.order(candidates, useful)
+        return ranking(query, self.name, order, found, usage + took, prompt=prompt_of(self._kit))
 
     async def judge_one(
         self, judge: JudgeLike, claims: Sequence[Claim], tile_id: str, gallery: Gallery
@@ -64,6 +65,12 @@ class YesNo:
 
 
 JudgeOne = Callable[[JudgeLike, Sequence[Claim], str, "Gallery"], Awaitable[tuple[Judgement, Usage]]]
+
+
+def prompt_of(kit: Kit) -> str:
+    """Id and hash of the judge's own template; empty where there is no judge or it keeps none."""
+    template = getattr(kit.judge, "template", None)
+    return "" if template is None else f"{template.id}@{template.sha256[:8]}"
 
 
 async def judge_all(

@@ -26,6 +26,18 @@ class AreaLimit(Record):
     """The side of the anchor to search on: 0 is north of it."""
     exclude: bool = False
     """True: everywhere but there."""
+    second: str | None = None
+    """ "Between the park and the station": the other thing, as ``anchor``."""
+    second_is_name: bool = False
+    words: str = ""
+    """The anchor's own words: "cathedral" where ``anchor`` is the kind ``church``."""
+    second_words: str = ""
+    any_of: bool = False
+    """ "A park", "any church": all things of the kind are meant, not one of them."""
+
+    def said(self, part: str) -> str:
+        """The words for the ``anchor`` or for the ``second`` thing."""
+        return self.second_words if part == "second" else self.words
 
 
 _RANK = re.compile(
@@ -35,6 +47,8 @@ _RANK = re.compile(
 _ORDER = {w: i + 1 for i, w in enumerate(("first", "second", "third", "fourth", "fifth"))} | dict(
     zip("一二三四五", range(1, 6), strict=True)
 )
+_BETWEEN = re.compile(r"\bbetween\b|之间|中间", re.I)
+_ANY = re.compile(r"(?:\b(?:an?|any|some)\s+|任何|任意|某个?|一(?:个|座|条|处|家))$", re.I)
 _SIDE_EN = re.compile(rf"\b(?P<c>{english._WORDY})(?:ern)?(?:\s+side)?\s+of\b", re.I)
 _SIDE_ZH = re.compile(rf"(?:以)?{chinese.C}(?:边|面|侧|部|岸)?(?:的|找|搜|$|。|区域|范围|那)")
 
@@ -45,20 +59,29 @@ def limit(text: str, folded: str, *, exclude: bool) -> AreaLimit | None:
     if not whole:
         return None
     marks = _marks(text, folded, Stretch(start=whole[0].start, end=whole[-1].end))
-    anchor = _anchor(marks)
+    things = [m for m in marks if m.role == "thing" and m.value]
+    anchor = _anchor(things)
     rank = _rank(folded)
     if anchor is None and rank is None:
         return None
     radius = next((m.number for m in marks if m.role == "dist"), None)
     side = _side(folded)
+    second = _second(things, folded)
+    if second is not None:
+        anchor = things[0]
     return AreaLimit(
         text=text,
         radius_m=radius,
         anchor=None if rank is not None or anchor is None else anchor.value,
         anchor_is_name=rank is None and anchor is not None and anchor.kind == "name",
         rank=rank,
-        bearing_deg=side,
+        bearing_deg=None if second is not None else side,
         exclude=exclude,
+        second=second.value if second is not None else None,
+        second_is_name=second is not None and second.kind == "name",
+        words=folded[anchor.start : anchor.end] if anchor is not None else "",
+        second_words=folded[second.start : second.end] if second is not None else "",
+        any_of=anchor is not None and bool(_ANY.search(folded[: anchor.start])),
     )
 
 
@@ -76,8 +99,12 @@ def _marks(text: str, folded: str, part: Stretch) -> list[Mark]:
     )
 
 
-def _anchor(marks: list[Mark]) -> Mark | None:
-    things = [m for m in marks if m.role == "thing" and m.value]
+def _second(things: list[Mark], folded: str) -> Mark | None:
+    """The other end of "between A and B"."""
+    return things[1] if len(things) > 1 and _BETWEEN.search(folded) else None
+
+
+def _anchor(things: list[Mark]) -> Mark | None:
     return next((m for m in things if m.kind == "name"), things[0] if things else None)
 
 

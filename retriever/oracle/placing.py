@@ -94,9 +94,9 @@ def between(claim: Claim, index: FactIndex, rows: list[int]) -> Evidence:
 def across(claim: Claim, index: FactIndex, rows: list[int]) -> Evidence:
     """Across the street: from the anchor if there is one (a road must lie between), from the witness otherwise."""
     anchors = _anchors(claim, index)
-    if claim.relation.anchor is None:
-        return found(claim, index, rows, 1) if rows else unknown(claim)
     streets = index.of_kinds(satisfying("street"))
+    if claim.relation.anchor is None:
+        return _beyond_street(claim, index, rows, streets)
     for a in rows:
         for b in anchors:
             if a == b:
@@ -104,4 +104,20 @@ def across(claim: Claim, index: FactIndex, rows: list[int]) -> Evidence:
             gap = shapely.shortest_line(index.geometry[a], index.geometry[b])
             if 0.0 < gap.length <= ACROSS_M and any(gap.intersects(index.geometry[s]) for s in streets):
                 return found(claim, index, [a, b], 2)
+    return unknown(claim)
+
+
+def _beyond_street(claim: Claim, index: FactIndex, rows: list[int], streets: list[int]) -> Evidence:
+    """Across the street from the witness: some witness near the centre has a street between himself and the thing.
+
+    The lines from all of them to the thing's nearest point fill the convex hull of that point and their disc.
+    """
+    centre, witnesses = shapely.Point(0.0, 0.0), zones.disc(zones.SLACK_M)
+    for row in rows:
+        if index.distance[row] > ACROSS_M + zones.SLACK_M:
+            break
+        nearest = shapely.get_point(shapely.shortest_line(index.geometry[row], centre), 0)
+        seen = shapely.union(nearest, witnesses).convex_hull
+        if any(s != row and seen.intersects(index.geometry[s]) for s in streets):
+            return found(claim, index, [row], 1)
     return unknown(claim)

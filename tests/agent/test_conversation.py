@@ -15,6 +15,7 @@ from agent.conversation import without
 from agent.desk import Desk, open_desk
 from agent.rerankers import Kit, create
 from prompts.claims_.area import AreaLimit
+from retriever.area import Area
 from retriever.errors import SightlineError
 
 TEXT = "I am standing next to a pharmacy."
@@ -163,22 +164,26 @@ def test_struck_words_are_cut_out_of_what_is_searched_for() -> None:
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
-        (AreaLimit(text="x", anchor="railway"), "railway is not one place"),
+        (AreaLimit(text="x", anchor="railway", words="tracks"), "no railway line is on this gallery's map"),
+        (AreaLimit(text="x", anchor="Zzyzx Hall", anchor_is_name=True), "nothing called 'Zzyzx Hall'"),
         (AreaLimit(text="x", rank=9), "no number 9"),
-        (AreaLimit(text="x", rank=1, exclude=True), "leaving a part out"),
+        (AreaLimit(text="x", anchor="church", words="church"), "which one"),
+        (AreaLimit(text="x", rank=1, radius_m=9000.0, exclude=True), "no tile of this gallery lies not within"),
     ],
 )
 async def test_limits_that_cannot_be_placed_say_why(desk: Desk, limit: AreaLimit, reason: str) -> None:
     state = await talk(desk, TEXT)
-    with pytest.raises(areas.NoArea, match=reason):
+    with pytest.raises(areas.NoArea, match=reason) as told:
         areas.resolve(limit, desk.context, state["result"])
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in told.value.zh)
 
 
-async def test_a_side_of_a_candidate_is_a_box(desk: Desk) -> None:
+async def test_a_side_of_a_candidate_leaves_the_tiles_on_that_side(desk: Desk, gallery: FakeGallery) -> None:
     state = await talk(desk, TEXT)
     east = areas.resolve(AreaLimit(text="x", rank=1, bearing_deg=90.0), desk.context, state["result"])
-    first = state["result"]["candidates"][0]
-    assert float(east.split(",")[0]) == pytest.approx(first["lon"], abs=1e-6)
+    inside = Area.parse(east["area"]).contains(gallery.lat, gallery.lon)
+    assert [t for t, there in zip(gallery.ids, inside, strict=True) if there] == ["t-b", "t-c", "t-d", "t-e"]
+    assert (east["en"], east["zh"]) == ("east of number 1", "第 1 个以东")
 
 
 @pytest.mark.parametrize(

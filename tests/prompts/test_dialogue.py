@@ -195,23 +195,85 @@ def test_struck_claims_are_not_corrected_again(claims: list[Claim]) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("within 300 m of the cathedral", {"radius_m": 300.0, "anchor": "church"}),
-        ("only north of the tracks", {"anchor": "railway", "bearing_deg": 0.0}),
-        ("not on the river", {"anchor": "river", "exclude": True}),
+        ("within 300 m of the cathedral", {"radius_m": 300.0, "anchor": "church", "words": "cathedral"}),
+        ("only north of the tracks", {"anchor": "railway", "bearing_deg": 0.0, "words": "tracks"}),
+        ("not on the river", {"anchor": "river", "exclude": True, "words": "river"}),
         (
             "limit it to 500 metres around Alexanderplatz",
-            {"radius_m": 500.0, "anchor": "Alexanderplatz", "anchor_is_name": True},
+            {"radius_m": 500.0, "anchor": "Alexanderplatz", "anchor_is_name": True, "words": "Alexanderplatz"},
         ),
-        ("只在河以北找", {"anchor": "river", "bearing_deg": 0.0}),
+        ("只在河以北找", {"anchor": "river", "bearing_deg": 0.0, "words": "河"}),
         ("search within 200m of the second one", {"radius_m": 200.0, "rank": 2}),
-        ("火车站300米以内", {"radius_m": 300.0, "anchor": "rail_station"}),
+        ("火车站300米以内", {"radius_m": 300.0, "anchor": "rail_station", "words": "火车站"}),
+        (
+            "between the park and the station",
+            {"anchor": "park", "second": "rail_station", "words": "park", "second_words": "station"},
+        ),
+        (
+            "在公园和车站之间",
+            {"anchor": "park", "second": "rail_station", "words": "公园", "second_words": "车站"},
+        ),
+        ("不在河边", {"anchor": "river", "exclude": True, "words": "河边"}),
+        ("铁路以北", {"anchor": "railway", "bearing_deg": 0.0, "words": "铁路"}),
+        ("within 100 m of a park", {"radius_m": 100.0, "anchor": "park", "words": "park", "any_of": True}),
+        (
+            "it must be west of Market Street",
+            {"anchor": "Market Street", "anchor_is_name": True, "bearing_deg": 270.0, "words": "Market Street"},
+        ),
     ],
 )
 def test_the_area_in_words(text: str, expected: dict[str, object], claims: list[Claim]) -> None:
     area = read(text, claims).area
     assert area is not None
-    given_ = {k: v for k, v in area.to_json().items() if v is not None and v is not False}
+    given_ = {k: v for k, v in area.to_json().items() if v is not None and v is not False and v != ""}
     assert given_ == {"text": text, **expected}
+
+
+TRAM = extract_claims("There is a tram line.")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("yes", "yes"), ("Yes, there is", "yes"), ("有", "yes"), ("是的，有电车", "yes"), ("there is a tram line", "yes"),
+        ("no", "no"), ("not that I saw", "no"), ("没有", "no"), ("there is no tram line", "no"),
+        ("I don't know", "unknown"), ("不知道", "unknown"), ("no idea", "unknown"), ("没注意", "unknown"),
+        ("what are you still unsure about?", None), ("还有什么不确定的？", None), ("no, there was a cafe", None),
+        ("no, the pharmacy was on the right", None), ("why do you ask?", None), ("not on the river", None),
+    ],
+)  # fmt: skip
+def test_what_answers_the_question_that_was_put(text: str, answer: str | None, claims: list[Claim]) -> None:
+    turn = read_turn(text, shown=5, claims=claims, question=TRAM)
+    assert (turn.answer, turn.intent == "answer") == (answer, answer is not None)
+
+
+def test_without_a_question_yes_and_no_answer_nothing(claims: list[Claim]) -> None:
+    assert {read(text, claims).intent for text in ("yes", "no", "有", "不知道")} == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [("the second one", 2), ("第二个", 2), ("2", 2), ("any of them", 0), ("任意一个", 0), ("a cafe", None)],
+)
+def test_a_choice_among_what_was_offered(text: str, choice: int | None, claims: list[Claim]) -> None:
+    assert read_turn(text, shown=5, claims=claims, options=3).choice == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "turn"),
+    [("go back", -1), ("undo that", -1), ("go back to turn 2", 2), ("回到第二轮", 2), ("go back two steps", -2),
+     ("back to the beginning", 0), ("回到最初", 0)],
+)  # fmt: skip
+def test_going_back(text: str, turn: int, claims: list[Claim]) -> None:
+    read_back = read(text, claims)
+    assert (read_back.intent, read_back.to_turn) == ("go_back", turn)
+
+
+@pytest.mark.parametrize(
+    ("text", "title"), [("call this thread Harbour East", "Harbour East"), ("把这个对话命名为 港口案", "港口案")]
+)
+def test_a_thread_is_named_in_words(text: str, title: str, claims: list[Claim]) -> None:
+    assert read(text, claims).title == title
 
 
 def test_new_clues_get_new_ids_and_the_next_turn(claims: list[Claim]) -> None:

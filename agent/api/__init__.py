@@ -1,0 +1,1 @@
+"""The desk over HTTP: :func:`agent.api.app.create_app`."""

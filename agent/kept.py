@@ -1,0 +1,123 @@
+"""What the judge answered, kept in a file: a question that was paid for is not paid for again after a crash."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.context import Context
+from agent.rerankers import create
+from agent.rerankers.base import ExplainedLike, JudgeLike, ScoredLike
+from retriever.types import Claim, Evidence, Explanation, Tile, Usage, canonical_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptScore:
+    p_match: float
+    usage: Usage = dataclasses.field(default_factory=Usage)
+    """Nothing: it was paid for when it was asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptReasons:
+    evidence: tuple[Evidence, ...]
+    explanation: Explanation
+    usage: Usage = dataclasses.field(default_factory=Usage)
+
+
+class Answers:
+    """Answers by key in SQLite, safe for several threads and processes; a damaged file is set aside."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            self._db = self._open()
+        except sqlite3.DatabaseError:
+            path.replace(path.with_suffix(".damaged"))
+            self._db = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, check_same_thread=False, timeout=30)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL)")
+        db.commit()
+        return db
+
+    def get(self, key: str) -> Any:
+        """The kept answer as JSON, or None."""
+        with self._lock:
+            row = self._db.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def put(self, key: str, answer: Any) -> None:
+        """Keep an answer; the first one stays. It is on the disk when this returns."""
+        with self._lock:
+            self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, json.dumps(answer)))
+            self._db.commit()
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+
+class KeptJudge:
+    """A judge that remembers. Failures are not kept: what could not be answered is asked again."""
+
+    def __init__(self, judge: JudgeLike, answers: Answers, name: str) -> None:
+        self._judge, self._answers, self._name = judge, answers, name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._judge, attribute)
+
+    async def score(self, tile: Tile, png: bytes, claims: Sequence[Claim]) -> ScoredLike:
+        """As :meth:`agent.judge.Judge.score`."""
+        key = self._key("score", png, claims)
+        kept = self._answers.get(key)
+        if kept is not None:
+            return KeptScore(p_match=kept)
+        found = await self._judge.score(tile, png, claims)
+        self._answers.put(key, found.p_match)
+        return found
+
+    async def explain(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> ExplainedLike:
+        """As :meth:`agent.judge.Judge.explain`; of ``verdict_p`` only its side of one half is put to the model."""
+        key = self._key("explain" if verdict_p >= 0.5 else "explain not", png, claims)
+        kept = self._answers.get(key)
+        if kept is not None:
+            evidence = tuple(Evidence.from_json(e) for e in kept["evidence"])
+            return KeptReasons(evidence=evidence, explanation=Explanation.from_json(kept["explanation"]))
+        found = await self._judge.explain(tile, png, claims, verdict_p)
+        evidence_json = [e.to_json() for e in found.evidence]
+        self._answers.put(key, {"evidence": evidence_json, "explanation": found.explanation.to_json()})
+        return found
+
+    def _key(self, verb: str, png: bytes, claims: Sequence[Claim]) -> str:
+        said = [{k: v for k, v in c.to_json().items() if k != "turn"} for c in claims]
+        image = hashlib.sha256(png).hexdigest()
+        return hashlib.sha256(canonical_json([verb, self._name, image, said]).encode()).hexdigest()
+
+
+@contextmanager
+def keeping(context: Context, path: Path) -> Iterator[Context]:
+    """The context with a judge that remembers in the file ``path``; as it is where there is no judge."""
+    judge = context.kit.judge
+    if judge is None:
+        yield context
+        return
+    answers = Answers(path)
+    try:
+        name = str(getattr(judge, "name", context.model))
+        kit = dataclasses.replace(context.kit, judge=KeptJudge(judge, answers, name))
+        yield dataclasses.replace(context, kit=kit, reranker=create(context.reranker.name, kit))
+    finally:
+        answers.close()

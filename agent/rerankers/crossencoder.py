@@ -1,0 +1,110 @@
+"""A small cross-encoder that reads the description together with the tile's listing, in words alone.
+
+Trained here through sentence-transformers (``sightline train cross-encoder``). Two kinds, by where the listing is from:
+``crossencoder`` makes it from the map's facts, ``crossencoder_look`` has the judge look at the pixels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.rerankers.base import Kit, picture, ranking, reorder_judged
+from agent.rerankers.yesno import prompt_of
+from prompts.listing import list_facts
+from retriever.errors import ModelError, SightlineError
+from retriever.models import find_model
+from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
+
+if TYPE_CHECKING:
+    from retriever.gallery import Gallery
+
+MODEL = "mini-crossencoder"
+
+
+class CrossEncoder:
+    """Sees the map's facts, without their names; asks no judge and gives no verdicts."""
+
+    name = "crossencoder"
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._why = f"not judged: the method {self.name} measures fit and gives no verdict"
+
+    async def rerank(
+        self, query: Query, claims: Sequence[Claim], candidates: Sequence[Candidate], gallery: Gallery
+    ) -> Ranking:
+        """By the model's probability; a tile without listing keeps its place with an ``error``."""
+        start = time.perf_counter()
+        tiles = sorted({c.tile_id for c in candidates})
+        listed = await asyncio.gather(*(self._listed(gallery, t) for t in tiles))
+        listings = {t: text for t, text in zip(tiles, listed, strict=True) if isinstance(text, str)}
+        found = {t: _unjudged(t, str(e)) for t, e in zip(tiles, listed, strict=True) if not isinstance(e, str)}
+        scores = self._score(query.text, listings, found)
+        found |= {t: Judgement(tile_id=t, score=s, score_kind=self.name, error=self._why) for t, s in scores.items()}
+        took = Usage(seconds={self.name: time.perf_counter() - start})
+        return ranking(query, self.name, reorder_judged(candidates, scores), found, took, prompt=self._prompt())
+
+    def _score(self, text: str, listings: Mapping[str, str], found: dict[str, Judgement]) -> dict[str, float]:
+        if not listings:
+            return {}
+        try:
+            if not text.strip():
+                raise ModelError("the text is empty; describe the place in a sentence or more")
+            model = load(str(find_model(MODEL)))
+        except SightlineError as error:
+            found.update({t: _unjudged(t, str(error)) for t in listings})
+            return {}
+        pairs = [(text, listing) for listing in listings.values()]
+        scores = model.predict(pairs, batch_size=32, show_progress_bar=False)
+        return {t: round(float(s), 6) for t, s in zip(listings, scores, strict=True)}
+
+    async def _listed(self, gallery: Gallery, tile_id: str) -> str | SightlineError:
+        try:
+            facts = gallery.facts(tile_id)
+        except SightlineError as error:
+            return error
+        if facts is None:
+            return ModelError("the gallery holds no map facts for this tile")
+        return list_facts(facts, size_m=gallery.size_m).text()
+
+    def _prompt(self) -> str:
+        return ""
+
+
+class CrossEncoderLook(CrossEncoder):
+    """Sees the pixels, by the judge's look at the tile, which is asked for once per picture and kept."""
+
+    name = "crossencoder_look"
+
+    async def _listed(self, gallery: Gallery, tile_id: str) -> str | SightlineError:
+        look = getattr(self._kit.judge, "look", None)
+        if look is None:
+            why = "this judge lists no tiles" if self._kit.judge is not None else self._kit.why_no_judge
+            return ModelError(why)
+        try:
+            return str(await look(gallery.tile(tile_id), picture(gallery, tile_id)))
+        except SightlineError as error:
+            return error
+
+    def _prompt(self) -> str:
+        return prompt_of(self._kit)
+
+
+@cache
+def load(folder: str) -> Any:
+    """The model in a folder, on the CPU. Raises ``ModelError`` where it cannot be read."""
+    try:
+        from sentence_transformers import CrossEncoder as Model
+
+        return Model(folder, device="cpu", local_files_only=True, model_kwargs={"dtype": "float32"})
+    except (ImportError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{Path(folder).name} cannot be read as a cross-encoder ({error}); copy it again") from error
+
+
+def _unjudged(tile_id: str, why: str) -> Judgement:
+    return Judgement(tile_id=tile_id, error=f"not judged: {why}")

@@ -1,0 +1,110 @@
+"""``sightline eval testset``: any system's predictions scored on the frozen pairs, or a judge put through them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+JUDGES = ("mini-judge",)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the group ``eval``."""
+    app.command("testset")(frozen)
+
+
+def frozen(
+    predictions: Annotated[list[Path] | None, typer.Option(help="Predictions JSONL; may repeat.")] = None,
+    judge: Annotated[str, typer.Option(help=f"Ask a judge: {', '.join(JUDGES)} (or --server URL).")] = "",
+    server: Annotated[str, typer.Option(help="An OpenAI-style /v1 URL to ask instead.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Where the judge's predictions go, and go on from.")] = None,
+    limit: Annotated[int | None, typer.Option(min=2, help="Only so many pairs, places in a fixed order.")] = None,
+    view: Annotated[str, typer.Option(help="Only pairs asked with this: text, map ...")] = "",
+    evidence: Annotated[bool, typer.Option(help="Also ask for a stance on every claim (slow).")] = False,
+    folder: Annotated[Path | None, typer.Option(help="The set's folder; the shipped one without it.")] = None,
+    galleries: Annotated[Path, typer.Option(help="Galleries of the test areas, built where missing.")] = Path(
+        "runs/testset/galleries"
+    ),
+    data: Annotated[Path | None, typer.Option(envvar="SIGHTLINE_DATA", help="Folder with osm/.")] = None,
+    backend: Annotated[str, typer.Option(help="auto, vllm or transformers.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the random row and the resampling.")] = 0,
+) -> None:
+    """Accuracy, AUROC, stances and EN/ZH agreement on the frozen match pairs, beside the controls."""
+    from eval.testset import FROZEN
+    from eval.testset.predictions import read_predictions
+    from eval.testset.report import System, make, to_json, to_markdown
+    from retriever.pair_frozen import load_frozen
+
+    test = load_frozen(folder or FROZEN)
+    pairs = [p for p in test.pairs if not view or p.query.view == view]
+    systems = [_system(path, read_predictions(path, test.pairs)) for path in predictions or []]
+    if judge or server:
+        path = out or Path("runs/testset") / f"{judge or 'server'}.jsonl"
+        chosen = {p.id for p in _ask(pairs, judge, server, path, limit, evidence, galleries, data, backend)}
+        said = [p for p in read_predictions(path, test.pairs) if p.pair_id in chosen]
+        systems.append(System(judge or server, "pixels, query", {p.pair_id: p for p in said}))
+    report = make(test, systems, command=shlex.join(["sightline", *sys.argv[1:]]), seed=seed)
+    typer.echo(json.dumps(to_json(report), ensure_ascii=False) if as_json else to_markdown(report))
+
+
+def _system(path: Path, found: list[Any]) -> Any:
+    from eval.testset.report import System
+
+    return System(path.stem, "as its author says", {p.pair_id: p for p in found})
+
+
+def _ask(
+    pairs: list[Any],
+    name: str,
+    server: str,
+    out: Path,
+    limit: int | None,
+    evidence: bool,
+    galleries: Path,
+    data: Path | None,
+    backend: str,
+) -> list[Any]:
+    """The pairs asked about, all answered in ``out``."""
+    import asyncio
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from agent.judge import Judge
+    from agent.serving_open import open_judge
+    from eval.protocol import EvaluationError
+    from eval.testset.judging import Galleries, in_order, run
+
+    if name and name not in JUDGES:
+        raise EvaluationError(f"there is no judge {name!r}; known: {', '.join(JUDGES)}, or give --server URL")
+    chosen, err = in_order(pairs, limit), Console(stderr=True)
+    opened = open_judge(backend=backend, url=server or None, say=lambda line: err.print(line, highlight=False))  # type: ignore[arg-type]
+    try:
+        judge = Judge(opened.client)
+        with Progress(console=err) as bar:
+            task = bar.add_task("judging", total=len(chosen))
+            asyncio.run(
+                _run_closed(
+                    run(
+                        judge, chosen, Galleries(galleries, data), out, evidence=evidence,
+                        say=lambda done, total: bar.update(task, completed=done),
+                    ),
+                    judge,
+                )
+            )  # fmt: skip
+    finally:
+        opened.stop()
+    return chosen
+
+
+async def _run_closed(work: Any, judge: Any) -> None:
+    try:
+        await work
+    finally:
+        await judge.client.close()

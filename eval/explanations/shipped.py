@@ -1,0 +1,133 @@
+"""Our own judge as a system to be scored: its raw sentences, what is shown in their place, and its reruns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from agent.judge import EXPLAIN_TOKENS, Judge, tile_png
+from agent.verdict import UNDECIDED
+from eval.explanations.baselines import map_confidence
+from eval.explanations.cases import Case
+from eval.explanations.counterfactual import Answer
+from eval.explanations.edits import Scene
+from eval.explanations.schema import Explained
+from prompts.clients.base import ChatRequest, ImagePart
+from prompts.render import explain_messages
+from prompts.schema import MAX_CLAIMS, explain_schema, read_reply
+from prompts.wording import template_explanation
+from retriever.draw import draw_tile
+from retriever.errors import ReplyError
+from retriever.oracle import FactIndex, check_all
+from retriever.types import Claim, Evidence, Stance, Tile, Usage, Verdict
+
+Part = Literal["pixels", "pixels and facts"]
+FAMILY = "sightline"
+OWN, OWN_TEMPLATE = "judge, own sentences", "judge, template of its evidence"
+PRODUCT, BLIND = "Sightline as shipped", "judge, blank tile"
+
+
+class Shipped:
+    """The judge behind a client, on scenes and on cases. ``part``: what its verdict may know."""
+
+    def __init__(self, judge: Judge, *, part: Part = "pixels") -> None:
+        self.judge = judge
+        self.part = part
+
+    async def __call__(self, scene: Scene) -> Answer:
+        """The answer to one scene, as :data:`eval.explanations.counterfactual.Judging` wants it."""
+        png = tile_png(scene.image)
+        scored = await self.judge.score(_tile("scene"), png, scene.claims)
+        said, evidence, _ = await self._say(png, scored.listing, scene.claims, scored.p_match)
+        stances: dict[str, Stance] = {e.claim_id: e.stance for e in evidence}
+        p = scored.p_match
+        if self.part == "pixels and facts":
+            known = check_all(scene.claims, FactIndex(scene.facts, size_m=scene.size_m))
+            checked = {e.claim_id: e.stance for e in known}
+            p = map_confidence(p, checked)
+            stances |= {claim: stance for claim, stance in checked.items() if stance != "unknown"}
+        verdict = decided(p)
+        if self.part == "pixels":
+            return Answer(verdict=verdict, confidence=p, texts=said)
+        words = template_explanation(scene.claims, stances, match=_match(verdict))
+        return Answer(verdict=verdict, confidence=p, texts={"en": words.en, "zh": words.zh})
+
+    async def explain(self, case: Case) -> list[Explained]:
+        """Three systems on one case: the model's raw sentences, the template over its own evidence, the product's
+        answer from pixels and facts."""
+        raw = await self._raw(case, tile_png(case.image()), OWN)
+        return [raw, _template(raw, case, OWN_TEMPLATE, {}), self._product(raw, case)]
+
+    async def blind(self, case: Case) -> Explained:
+        """The same model on a blank tile: a text-only model, that has the description and never saw the tile."""
+        blank = draw_tile((), size_m=case.size_m)
+        return await self._raw(case, tile_png(blank), BLIND)
+
+    async def _raw(self, case: Case, png: bytes, system: str) -> Explained:
+        scored = await self.judge.score(_tile(case.tile_id), png, case.claims)
+        said, evidence, usage = await self._say(png, scored.listing, case.claims, scored.p_match)
+        return Explained(
+            system=system,
+            query_id=case.query_id,
+            tile_id=case.tile_id,
+            verdict=decided(scored.p_match),
+            confidence=scored.p_match,
+            texts={lang: text for lang, text in said.items() if text},
+            evidence=evidence,
+            claims=case.claims,
+            query=case.text,
+            family=FAMILY,
+            usage=scored.usage + usage,
+        )
+
+    def _product(self, raw: Explained, case: Case) -> Explained:
+        checked = {e.claim_id: e.stance for e in case.checked.values()}
+        p = map_confidence(raw.confidence or 0.0, checked)
+        moved = replace(raw, confidence=p, verdict=decided(p))
+        known = {claim: stance for claim, stance in checked.items() if stance != "unknown"}
+        return _template(moved, case, PRODUCT, known)
+
+    async def _say(
+        self, png: bytes, listing: str, claims: Sequence[Claim], p: float
+    ) -> tuple[dict[str, str], tuple[Evidence, ...], Usage]:
+        """The model's own words, unchecked and unreplaced, with its evidence; one attempt, greedy."""
+        asked = [c for c in claims if c.status == "active"][:MAX_CLAIMS]
+        messages = explain_messages(ImagePart(png=png), listing, asked, match=p >= 0.5, template=self.judge.template)
+        request = ChatRequest(
+            messages=tuple(messages), max_tokens=EXPLAIN_TOKENS, json_schema=explain_schema(len(asked))
+        )
+        try:
+            reply = await self.judge.client.complete(request)
+            said = read_reply(reply.text, asked)
+        except ReplyError:
+            return {}, (), Usage(calls=1)
+        usage = Usage(
+            calls=1,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            seconds={"explain": reply.seconds},
+        )
+        return {"en": said.en, "zh": said.zh}, said.evidence, usage
+
+
+def decided(p: float) -> Verdict:
+    """The word for a probability, as the product says it."""
+    return "cannot_tell" if abs(p - 0.5) < UNDECIDED else "match" if p > 0.5 else "no_match"
+
+
+def _match(verdict: Verdict | None) -> bool | None:
+    return {"match": True, "no_match": False}.get(verdict or "")
+
+
+def _template(raw: Explained, case: Case, system: str, known: Mapping[str, Stance]) -> Explained:
+    stances: dict[str, Stance] = {e.claim_id: e.stance for e in raw.evidence}
+    words = template_explanation(case.claims, {**stances, **known}, match=_match(raw.verdict))
+    return replace(raw, system=system, texts={"en": words.en, "zh": words.zh}, usage=None)
+
+
+def _tile(name: str) -> Tile:
+    """The judge looks at pixels alone; its tile is only a name."""
+    return Tile(
+        id=name, view="map", lat=0.0, lon=0.0, bounds=(0.0, 0.0, 0.0, 0.0), gsd_m=1.0, image="", image_sha256=""
+    )

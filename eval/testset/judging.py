@@ -1,0 +1,152 @@
+"""A judge put through the frozen set: pixels and what is asked, no map facts. Resumable: what is answered is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.judge import tile_png
+from agent.verdict import verdict
+from eval.protocol import EvaluationError
+from prompts.claims import extract_claims
+from prompts.listing import Listing, parse_listing
+from prompts.schema import MAX_CLAIMS
+from retriever.errors import ReplyError, SightlineError
+from retriever.geo import POINTS_SHORT
+from retriever.pair_galleries import area_gallery
+from retriever.pair_maps import query_map
+from retriever.pairs import Pair, shown_tile
+from retriever.types import Claim, Relation
+
+if TYPE_CHECKING:
+    from agent.judge import Judge
+    from retriever.gallery import Gallery
+
+AT_ONCE = 24
+Say = Callable[[int, int], None]
+
+
+class Unreadable(SightlineError):
+    """A query of a kind that this judge cannot be asked with."""
+
+
+def in_order(pairs: Sequence[Pair], limit: int | None) -> list[Pair]:
+    """Places in an order that does not depend on area or kind, all pairs of a place together, at most ``limit``."""
+    chosen = sorted(pairs, key=lambda p: (hashlib.sha256(p.place.encode()).hexdigest(), p.id))
+    return chosen[:limit]
+
+
+class Galleries:
+    """The galleries of the test areas, opened or built when a pair first needs them."""
+
+    def __init__(self, folder: Path, data: Path | None) -> None:
+        self.folder, self.data = folder, data
+        self._open: dict[str, Gallery] = {}
+
+    def __getitem__(self, name: str) -> Gallery:
+        if name not in self._open:
+            self._open[name] = area_gallery(name, self.folder, self.data)
+        return self._open[name]
+
+
+def kept(path: Path, judge: str) -> dict[str, dict[str, Any]]:
+    """What an earlier run answered, by pair id. Raises ``EvaluationError`` where another judge wrote the file."""
+    if not path.is_file():
+        return {}
+    found = {}
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # a line cut short by a kill is asked again
+        if row.get("by") != judge:
+            raise EvaluationError(f"{path} holds the answers of {row.get('by')}, not of {judge}: name another --out")
+        found[row["pair_id"]] = row
+    return found
+
+
+async def run(
+    judge: Judge, pairs: Sequence[Pair], galleries: Galleries, out: Path, *, evidence: bool = False, say: Say
+) -> None:
+    """Ask about every pair that ``out`` does not answer yet, and add the answers to it one by one."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    done = kept(out, judge.name)
+    _rewrite(out, done)
+    left = [p for p in pairs if p.id not in done]
+    gate = asyncio.Semaphore(AT_ONCE)
+    finished = len(pairs) - len(left)
+    with out.open("a", encoding="utf-8") as file:
+
+        async def one(pair: Pair) -> None:
+            nonlocal finished
+            async with gate:
+                row = await answer(judge, pair, galleries, evidence=evidence)
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.flush()
+            finished += 1
+            say(finished, len(pairs))
+
+        for batch in _batches(left, 500):
+            await asyncio.gather(*(one(p) for p in batch))
+
+
+def _rewrite(out: Path, done: dict[str, dict[str, Any]]) -> None:
+    """Without the lines that were cut short."""
+    part = out.with_name(out.name + ".part")
+    part.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in done.values()), encoding="utf-8")
+    part.replace(out)
+
+
+def _batches(items: Sequence[Pair], size: int) -> Iterator[Sequence[Pair]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+async def answer(judge: Judge, pair: Pair, galleries: Galleries, *, evidence: bool = False) -> dict[str, Any]:
+    """One line of predictions. A reply that is no answer becomes its ``error``; a missing gallery or server raises."""
+    row: dict[str, Any] = {"pair_id": pair.id, "by": judge.name}
+    gallery = galleries[pair.tile.gallery]
+    tile, picture = shown_tile(pair, gallery)
+    png = tile_png(picture)
+    try:
+        claims = await asked(judge, pair, gallery)
+        if not claims:
+            return {**row, "error": "nothing that could be checked was read from the query"}
+        p = (await judge.score(tile, png, claims)).p_match
+        row |= {"verdict": verdict(p, ()), "score": p}
+        if evidence:
+            told = await judge.explain(tile, png, pair.claims[:MAX_CLAIMS], p)
+            row["evidence"] = [{"claim_id": e.claim_id, "stance": e.stance} for e in told.evidence]
+            row["explanation"] = {"en": told.explanation.en, "zh": told.explanation.zh}
+    except (ReplyError, Unreadable) as error:
+        return {"pair_id": pair.id, "by": judge.name, "error": str(error)}
+    return row
+
+
+async def asked(judge: Judge, pair: Pair, gallery: Gallery) -> list[Claim]:
+    """What the judge is told of the query: claims read from the text, or from its own look at a street map."""
+    if pair.query.view == "text":
+        return extract_claims(pair.query.text, lang=pair.query.lang or "en")
+    if pair.query.view == "map":
+        listing = await judge.look(gallery.tile(pair.tile.id), tile_png(query_map(pair, gallery)))
+        return claims_of(parse_listing(listing))
+    raise Unreadable(f"this judge reads texts and street maps, not a {pair.query.view} view")
+
+
+def claims_of(listing: Listing) -> list[Claim]:
+    """A listing as claims: every kind where it lies, and the axes of the roads."""
+    found: list[Claim] = []
+    for entry in listing.entries:
+        for part in entry.parts[:2]:
+            bearing = None if part == "c" else POINTS_SHORT.index(part) * 45.0
+            relation = Relation(type="here" if part == "c" else "bearing", bearing_deg=bearing)
+            found.append(Claim(id=f"c{len(found) + 1}", span="", kind="object", value=entry.kind, relation=relation))
+    for axis in listing.axes:
+        degrees = {"n-s": 0.0, "ne-sw": 45.0, "e-w": 90.0, "nw-se": 135.0}[axis]
+        relation = Relation(type="along", bearing_deg=degrees)
+        found.append(Claim(id=f"c{len(found) + 1}", span="", kind="road", value="runs", relation=relation))
+    return found

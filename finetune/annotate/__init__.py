@@ -1,0 +1,1 @@
+"""Annotators: what models write about photographs and pairs, checked, paid for once, and handed on to people."""

@@ -1,0 +1,1 @@
+"""People decide what two annotators disagree on. Start it with ``sightline annotate revise``."""

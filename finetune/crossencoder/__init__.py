@@ -1,0 +1,1 @@
+"""The small cross-encoder: a description and a tile's listing, read together, to one score."""
