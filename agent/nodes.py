@@ -195,6 +195,7 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
         "text": " ".join(state["words"]),
         "gallery": {"id": context.gallery.id, "sha256": context.gallery.sha256, "tiles": len(context.gallery)},
         "within": state.get("within"),
+        "limits": [{"en": limit["en"], "zh": limit["zh"]} for limit in state.get("limits") or []],
         "claims": state["claims"],
         "candidates": [
             {

@@ -24,7 +24,7 @@ async def talk(state: State, runtime: Runtime[Context]) -> State:
     change: State = {}
     if kind in ("why_not", "compare", "why_this"):
         change = await _unseen(state, context)
-    elif kind in ("noted", "ask_me", "uncertain") and state.get("words"):
+    elif kind in ("noted", "ask_me", "uncertain") and (state.get("words") or state.get("images")):
         change = await aside(question, state, context, at_will=kind == "noted")
     book, threads = ThreadBook(runtime.store), []
     if kind in ("name_thread", "list_threads"):
