@@ -76,6 +76,10 @@ class Desk(Runs):
                 work.cancel()
             await asyncio.gather(work, return_exceptions=True)
 
+    async def do(self, thread: str, order: Json, **options: Any) -> Turn:
+        """Any order that a click gives; :mod:`agent.orders` lists them."""
+        return await self._turn(thread, "", order, None, options)
+
     async def limit(self, thread: str, area: str | Json | None) -> Turn:
         """Search inside ``area`` (GeoJSON, box or circle); None lifts every limit."""
         return await self._turn(thread, "", {"do": "limit", "area": area}, None, {})
