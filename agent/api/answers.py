@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from agent.api.records import GalleryInfo
 from agent.turns import Past, Sentence, Thread
 from retriever.types import Claim, Evidence, Explanation
 
@@ -94,23 +95,8 @@ class HistoryOut(Answer):
     turns: list[Past]
 
 
-class GalleryOut(Answer):
-    id: str
-    sha256: str
-    view: str
-    tiles: int
-    size_m: float
-    stride_m: float
-    bounds: Numbers
-    """Of the tiles' centres: west, south, east, north."""
-    attribution: str
-    judge: str
-    """Which model answers; ``none`` where no judge runs."""
-    encoder: str
-
-
 class GalleriesOut(Answer):
-    galleries: list[GalleryOut]
+    galleries: list[GalleryInfo]
 
 
 class TilesOut(Answer):
@@ -118,15 +104,6 @@ class TilesOut(Answer):
     """``id``, ``lat``, ``lon``, ``bounds``."""
     more: int
     """Further tiles that were not listed."""
-
-
-class UploadOut(Answer):
-    id: str
-    view: str
-    sha256: str
-    width: int
-    height: int
-    made: str
 
 
 class MeOut(Answer):

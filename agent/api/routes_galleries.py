@@ -10,8 +10,9 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from agent.api.access import Serv, Who
-from agent.api.answers import GalleriesOut, GalleryOut, HealthOut, MeOut, TilesOut, UploadOut, problems
+from agent.api.answers import GalleriesOut, HealthOut, MeOut, TilesOut, problems
 from agent.api.errors import ApiError, json_response
+from agent.api.records import GalleryInfo, Upload
 from agent.aside import aside
 from agent.desk import Desk
 from agent.state import Json
@@ -47,7 +48,7 @@ async def galleries(who: Who, service: Serv) -> Response:
 
 
 @router.get(
-    "/galleries/{gallery}", response_model=GalleryOut, responses=problems(404), tags=["galleries"],
+    "/galleries/{gallery}", response_model=GalleryInfo, responses=problems(404), tags=["galleries"],
     operation_id="get_gallery",
 )  # fmt: skip
 async def gallery(gallery: GalleryId, who: Who, service: Serv) -> Response:
@@ -112,7 +113,7 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
 @router.post(
-    "/uploads", response_model=UploadOut, status_code=201, responses=problems(404, 408, 413, 415), tags=["uploads"],
+    "/uploads", response_model=Upload, status_code=201, responses=problems(404, 408, 413, 415), tags=["uploads"],
     operation_id="upload", openapi_extra={"requestBody": {"required": True, "content": {
         "image/jpeg": _BINARY, "image/png": _BINARY, "image/webp": _BINARY}}},
 )  # fmt: skip
@@ -141,12 +142,18 @@ async def uploaded(
 
 def _about(desk: Desk) -> Json:
     context, g = desk.context, desk.context.gallery
-    manifest = getattr(g, "manifest", {})
-    return {
-        "id": g.id, "sha256": g.sha256, "view": g.view, "tiles": len(g), "size_m": g.size_m, "stride_m": g.stride_m,
-        "bounds": [float(v) for v in (g.lon.min(), g.lat.min(), g.lon.max(), g.lat.max())],
-        "attribution": str(manifest.get("attribution", "")), "judge": context.model, "encoder": context.encoder,
-    }  # fmt: skip
+    return GalleryInfo(
+        id=g.id,
+        sha256=g.sha256,
+        view=g.view,
+        tiles=len(g),
+        size_m=g.size_m,
+        stride_m=g.stride_m,
+        bounds=(float(g.lon.min()), float(g.lat.min()), float(g.lon.max()), float(g.lat.max())),
+        attribution=str(getattr(g, "manifest", {}).get("attribution", "")),
+        judge=context.model,
+        encoder=context.encoder,
+    ).to_json()
 
 
 def _must_have(desk: Desk, tile: str) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import struct
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,14 @@ from agent.api.errors import ApiError
 from agent.api.gate import BODY_S
 from agent.api.keys import Principal
 from agent.api.limits import MAX_UPLOAD_BYTES
+from agent.api.records import Upload
 from agent.opening import VIEWS, keep_picture
 from agent.threads import new_thread, now
-from retriever.types import QueryView, Record
+from retriever.types import QueryView
 
 MOST_READ_AT_ONCE = 8
 """Bodies in memory at the same time, each of at most :data:`MAX_UPLOAD_BYTES`."""
 _TYPES = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8\xff", "image/webp": b"RIFF"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upload(Record):
-    """A picture that can be attached to a thread of the user who uploaded it."""
-
-    id: str
-    view: QueryView
-    sha256: str
-    """Of the re-encoded picture, which is all that is kept."""
-    width: int
-    height: int
-    made: str
-    """UTC, ISO 8601."""
 
 
 class Uploads:
