@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agent import cli_api, cli_locate, cli_serve
+from agent import cli_api, cli_case, cli_locate, cli_serve
 
 
 def register(app: typer.Typer) -> None:
@@ -12,3 +12,4 @@ def register(app: typer.Typer) -> None:
     cli_locate.register(app)
     cli_serve.register(app)
     cli_api.register(app)
+    cli_case.register(app)

@@ -15,8 +15,10 @@ from agent.casefile.areas import area_of
 from agent.casefile.case import ArchiveGallery, Case, candidates_then
 from agent.confidence import load
 from agent.context import Context
+from agent.judge import Judge
+from agent.kept import KeptJudge
 from agent.rerankers import Kit
-from agent.rerankers.base import picture
+from agent.rerankers.base import JudgeLike, picture
 from agent.shortlist import shortlist
 from retriever.errors import SightlineError
 from retriever.posterior import Weights
@@ -43,6 +45,13 @@ def _skipped(name: str, why: str) -> Step:
     from agent.casefile.replay import Step
 
     return Step(name=name, state="not_done", told=why)
+
+
+def forgetful(judge: JudgeLike | None) -> JudgeLike | None:
+    """The judge without what it remembers, so that asking again is asking again."""
+    if isinstance(judge, KeptJudge):
+        judge = judge._judge
+    return Judge(judge.client, template=judge.template.id) if isinstance(judge, Judge) else judge
 
 
 def was_judged(case: Case) -> bool:
@@ -92,9 +101,8 @@ async def retrieval(case: Case, context: Context | None) -> Step:
 
 def _searched(case: Case, context: Context) -> Step:
     then = candidates_then(case)
-    query = Query(
-        id=case.query["id"], text=case.query["text"], images=tuple((i["view"], i["sha256"]) for i in case.query["images"])
-    )  # fmt: skip
+    images = tuple((i["view"], i["sha256"]) for i in case.query["images"])
+    query = Query(id=case.query["id"], text=case.query["text"], images=images)
     pool = getattr(context.reranker, "pool", 0) if context.reranker.name == case.case["method"] else _pool(case)
     with TemporaryDirectory() as folder:
         found = shortlist(

@@ -103,7 +103,7 @@ def documents(source: Source, context: Context) -> Documents:
         "case": _case(source, context),
         "query": _query(source, context, found.pictures),
         "claims": result["claims"],
-        "candidates": [{**{k: c[k] for k in COPIED}, **_beside(c), **entries[c["tile_id"]]} for c in result["candidates"]],
+        "candidates": [{**_beside(c), **entries[c["tile_id"]]} for c in result["candidates"]],
         "evidence": {c["tile_id"]: c["evidence"] for c in result["candidates"]},
         "explanations": {c["tile_id"]: _words(c) for c in result["candidates"]},
         "posterior": _posterior(state, context),
@@ -120,7 +120,7 @@ def _result(source: Source) -> Json:
 
 
 def _beside(candidate: Json) -> Json:
-    return {"features": candidate["features"], "error": candidate["error"]}
+    return {key: candidate[key] for key in (*COPIED, "features", "error")}
 
 
 def _words(candidate: Json) -> Json:

@@ -1,4 +1,4 @@
-"""Playing a case again: everything that needs no model is recomputed, the models at hand are asked where they are there,
+"""Playing a case again: everything that needs no model is recomputed, the models at hand are asked, where they are,
 and what comes out differently is named.
 
 The tiles' pictures and map facts are those of the archive, so a verdict is reproduced from what it was founded on; a
@@ -114,6 +114,7 @@ async def replay_case(
 
 
 async def _replayed(case: Case, kit: Kit, model: str, context: Context | None) -> Replay:
+    kit = dataclasses.replace(kit, judge=again.forgetful(kit.judge))
     gallery, live = ArchiveGallery(case), kit.judge is not None and again.was_judged(case)
     weights = Weights.from_json(case.posterior["weights"])
     confidence = Confidence(weights=weights, **case.posterior["fitted"])
