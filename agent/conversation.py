@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent import areas, orders, telling
+from agent import areas, orders, reasons, telling
 from agent.language import language
 from agent.state import Json, State
 from agent.telling import without
@@ -87,7 +87,25 @@ def _later(state: State, text: str, turn: int, context: Context) -> State:
         return {**_told(intent, before, state), "pending": None}
     if intent.intent == "go_back":
         return telling.back(intent.to_turn if intent.to_turn is not None else -1, state)
+    if intent.intent == "more_elsewhere":
+        return _elsewhere(state, context)
     return _asked(intent, state)
+
+
+def _elsewhere(state: State, context: Context) -> State:
+    """The candidates that lie apart, from the list; where there are none, or they were told, a search elsewhere."""
+    told = state["act"]["kind"] == "more_elsewhere" or state["act"].get("why") == "elsewhere"
+    if reasons.apart(state["result"]) and not told:
+        return {"act": {"kind": "more_elsewhere"}}
+    ranks = range(1, len(state["result"]["candidates"]) + 1)
+    try:
+        limit = areas.around(state["result"], ranks, reasons.APART_M, context)
+    except areas.NoArea as error:
+        return {"act": {"kind": "no_area", "en": str(error), "zh": error.zh}}
+    change = telling.inside([*(state.get("limits") or []), limit], state, context)
+    if change["act"]["kind"] == "search":
+        change["act"] = {**change["act"], "why": "elsewhere"}
+    return change
 
 
 def _chosen(choice: int, pending: Json, state: State, context: Context) -> State:

@@ -6,8 +6,6 @@ import dataclasses
 import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from langgraph.runtime import Runtime
 
@@ -17,16 +15,25 @@ from agent.confidence import Posterior
 from agent.context import Context
 from agent.conversation import read
 from agent.effects import effects
-from agent.ledger import map_evidence, net_support
-from agent.questions import LEAST_GAIN, SURE, belief_of, entropy, question_json, scored
+from agent.ledger import map_evidence
+from agent.reading import (
+    area_of,
+    candidates_of,
+    checks_of,
+    claims_of,
+    features_of,
+    images_of,
+    query_of,
+    usage_of,
+)
 from agent.replies import respond
 from agent.rerankers import check_permutation
 from agent.shortlist import shortlist
 from agent.state import Json, State
+from agent.talk import question, talk
 from agent.telling import remembered
-from agent.threads import ThreadBook, clean_title
 from retriever.posterior import Features, Prior
-from retriever.types import Candidate, Claim, Evidence, Query, Ranking, Usage
+from retriever.types import Ranking, Usage
 
 Node = Callable[[State, Runtime[Context]], Awaitable[State]]
 
@@ -68,7 +75,7 @@ async def retrieve(state: State, runtime: Runtime[Context]) -> State:
         claims_of(state),
         k=context.shortlist,
         within=area_of(state, context),
-        images=_images(state, context),
+        images=images_of(state, context),
         # Methods of other packages need not know of the map; theirs is the retriever's shortlist.
         pool=getattr(context.reranker, "pool", 0),
         weights=context.kit.confidence.weights,
@@ -89,7 +96,7 @@ async def rerank(state: State, runtime: Runtime[Context]) -> State:
     candidates = candidates_of(state)
     ranking = await context.reranker.rerank(query_of(state), claims_of(state), candidates, context.gallery)
     check_permutation(ranking, candidates)
-    return {"ranking": ranking.to_json(), "usage": (_usage(state) + ranking.usage).to_json()}
+    return {"ranking": ranking.to_json(), "usage": (usage_of(state) + ranking.usage).to_json()}
 
 
 @timed
@@ -125,7 +132,7 @@ def _effects(state: State, context: Context, found: dict[str, Features], posteri
     return effects(
         context, query_of(state), state["words"], claims_of(state),
         features=found, checks=checks_of(state), posterior=posterior,
-        within=area_of(state, context), images=_images(state, context),
+        within=area_of(state, context), images=images_of(state, context),
     )  # fmt: skip
 
 
@@ -134,89 +141,19 @@ async def answer(state: State, runtime: Runtime[Context]) -> State:
     """Reasons for the tiles shown and the whole result; or, for a question, its answer out of the ledger."""
     context = runtime.context
     if state["act"]["kind"] != "search":
-        return await _talk(state, runtime)
+        return await talk(state, runtime)
     said = claims_of(state)
     ranking = Ranking.from_json(state["ranking"])
     cells = state["posterior"]["cells"]
     judged = [dataclasses.replace(j, confidence=cells[j.tile_id]) for j in ranking.judgements]
     explained = await explain_shown(context, said, judged, checks_of(state), on_told=_teller(runtime))
-    total = sum((told.usage for told in explained), start=_usage(state)).to_json()
+    total = sum((told.usage for told in explained), start=usage_of(state)).to_json()
     searched: State = {**state, "usage": total, "notes": _notes(state)}
     searched["result"] = result_json(searched, context, explained)
-    asked = await aside(_question, searched, context, at_will=True)
+    asked = await aside(question, searched, context, at_will=True)
     change: State = {"result": searched["result"], "usage": total, "notes": searched["notes"], **asked}
     change["past"] = remembered({**searched, **asked})
     return {**respond({**searched, **asked}), **change}
-
-
-async def _talk(state: State, runtime: Runtime[Context]) -> State:
-    """A turn that searches for nothing: a question about the ledger, about the thread, or for a question."""
-    context, kind = runtime.context, state["act"]["kind"]
-    change: State = {}
-    if kind in ("why_not", "compare", "why_this"):
-        change = await _unseen(state, context)
-    elif kind in ("noted", "ask_me", "uncertain") and state.get("words"):
-        change = await aside(_question, state, context, at_will=kind == "noted")
-    book, threads = ThreadBook(runtime.store), []
-    if kind in ("name_thread", "list_threads"):
-        threads = await _threads(state, book, runtime)
-    return {**respond({**state, **change}, threads), **change}
-
-
-async def _threads(state: State, book: ThreadBook, runtime: Runtime[Context]) -> list[Json]:
-    """The owner's threads; this one named first, where that is what was asked."""
-    info: Any = runtime.execution_info
-    entry = await book.get(str(info.thread_id))
-    if entry is None:
-        return []
-    if state["act"]["kind"] == "name_thread":
-        await book.put(dataclasses.replace(entry, title=clean_title(state["act"]["title"] or "")))
-        return []
-    return [t.to_json() for t in await book.all(entry.owner)]
-
-
-async def _unseen(state: State, context: Context) -> State:
-    """Reasons for candidates that are asked about and were not explained yet: the judge is asked once, and kept."""
-    result, act = state["result"], state["act"]
-    wanted = act.get("ranks") or {"why_not": [2], "compare": [1, 2]}.get(act["kind"], [1])
-    listed = list(result["candidates"])
-    new = [
-        n for n in wanted
-        if 1 <= n <= len(listed) and n > result["shown"] and listed[n - 1]["explanation"] is None
-        and listed[n - 1]["features"]["p_match"] is not None
-    ]  # fmt: skip
-    if not new or context.kit.judge is None:
-        return {}
-    return await _explained(state, context, new, listed)
-
-
-async def _explained(state: State, context: Context, new: list[int], listed: list[Json]) -> State:
-    judged = {j.tile_id: j for j in Ranking.from_json(state["ranking"]).judgements}
-    checks, cells = checks_of(state), state["posterior"]["cells"]
-    these = [dataclasses.replace(judged[t], confidence=cells[t]) for t in (listed[n - 1]["tile_id"] for n in new)]
-    only = dataclasses.replace(context, top=len(these))
-    found = await explain_shown(only, claims_of(state), these, checks)
-    for n, told in zip(new, found, strict=True):
-        listed[n - 1] = {**listed[n - 1], **candidate_json(context, told, n)}
-    usage = sum((told.usage for told in found), start=_usage(state)).to_json()
-    return {"result": {**state["result"], "candidates": listed}, "usage": usage}
-
-
-def _question(state: State, context: Context, *, at_will: bool) -> State:
-    """The best question, where one is worth asking; ``at_will`` only while the leader is not sure."""
-    cells = state["posterior"]["cells"]
-    if state.get("question") or (at_will and max(cells.values(), default=0.0) >= SURE):
-        return {}
-    belief, rest = belief_of(state["posterior"], state.get("pool") or [])
-    asked = state.get("asked") or []
-    found = scored(context.gallery, belief, rest, claims_of(state), [a["key"] for a in asked])
-    telling = [question for question in found if question.gain_bits >= LEAST_GAIN]
-    if not telling:
-        return {"question": None}
-    best = context.choose(telling, state)
-    listed = [c["tile_id"] for c in state["result"]["candidates"]]
-    question = question_json(best, listed, entropy([*belief.values(), rest]))
-    return {"question": question, "asked": [*asked, {"key": question["key"], "answer": None}]}
 
 
 def _notes(state: State) -> list[str]:
@@ -258,6 +195,7 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
         "text": " ".join(state["words"]),
         "gallery": {"id": context.gallery.id, "sha256": context.gallery.sha256, "tiles": len(context.gallery)},
         "within": state.get("within"),
+        "limits": [{"en": limit["en"], "zh": limit["zh"]} for limit in state.get("limits") or []],
         "claims": state["claims"],
         "candidates": [
             {
@@ -279,66 +217,6 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
         "explanations": authors(explained),
         "usage": state["usage"],
     }
-
-
-def query_of(state: State) -> Query:
-    """Everything searched for so far, as one query."""
-    text = " ".join(state["words"])
-    images: Any = [tuple(pair) for pair in state.get("images") or []]
-    return Query(id=state["query_id"], text=text, lang=_lang(state), images=tuple(images))
-
-
-def _lang(state: State) -> Any:
-    from agent.language import language
-
-    return state.get("lang") or language(" ".join(state["words"]))
-
-
-def claims_of(state: State) -> list[Claim]:
-    return [Claim.from_json(c) for c in state.get("claims", [])]
-
-
-def candidates_of(state: State) -> list[Candidate]:
-    return [Candidate.from_json(c) for c in state.get("candidates", [])]
-
-
-def checks_of(state: State) -> dict[str, tuple[Evidence, ...]]:
-    return {t: tuple(Evidence.from_json(e) for e in found) for t, found in state.get("checks", {}).items()}
-
-
-def _images(state: State, context: Context) -> dict[str, Path]:
-    """The files of the question's images by sha256; those of an earlier command are in the content store."""
-    found = dict(context.images)
-    for _, sha in state.get("images") or []:
-        if sha not in found and context.image_folder is not None:
-            found[sha] = context.image_folder / f"{sha}.png"
-    return found
-
-
-def area_of(state: State, context: Context) -> Any:
-    """The area limit, or None. Raises ``SightlineError`` for one that cannot be read."""
-    if not state.get("within"):
-        return None
-    from retriever.area import Area
-
-    return Area.parse(str(state["within"]))
-
-
-def features_of(state: State) -> dict[str, Features]:
-    """What is known about every shortlisted tile, by id."""
-    said, checks = claims_of(state), checks_of(state)
-    judged = {j.tile_id: j for j in Ranking.from_json(state["ranking"]).judgements}
-    found: dict[str, Features] = {}
-    for candidate in candidates_of(state):
-        ledger, names = net_support(said, checks.get(candidate.tile_id, ()))
-        judgement = judged[candidate.tile_id]
-        p = judgement.score if judgement.score_kind == "p_match" else None
-        found[candidate.tile_id] = Features(retrieval=candidate.score, p_match=p, ledger=ledger, names=names)
-    return found
-
-
-def _usage(state: State) -> Usage:
-    return Usage.from_json(state.get("usage") or {})
 
 
 __all__ = ["answer", "check", "claims", "confidence", "rerank", "retrieve"]

@@ -57,7 +57,8 @@ def show(console: Console, result: Json, *, spoken: str, picture: Path | None = 
 
 def _head(result: Json) -> RenderableType:
     gallery = result["gallery"]
-    where = f"{gallery['id']}, {gallery['tiles']} tiles" + (f", within {result['within']}" if result["within"] else "")
+    limits = [limit["en"] for limit in result.get("limits") or []]
+    where = f"{gallery['id']}, {gallery['tiles']} tiles" + (f", {'; '.join(limits)}" if limits else "")
     title, subtitle = Text("Sightline", style="bold"), Text(where, style="dim")
     return Panel(Text(result["text"]), title=title, subtitle=subtitle, box=box.ROUNDED)
 

@@ -63,6 +63,11 @@ def shortlist(
     z = {gallery.ids[row]: round(prior.z(float(scores[row])), 6) for row in rows}
     worth = _with_map(gallery, claims, z, weights or Weights()) if pool else {}
     order = sorted(z, key=lambda tile: -worth[tile]) if pool else list(z)
+    first = next(iter(z))
+    if 1 < k <= order.index(first):
+        # The retriever's first stays in sight: a gate that keeps its order must have it.
+        order.remove(first)
+        order.insert(k - 1, first)
     candidates = (Candidate(tile_id=tile, score=z[tile], rank=rank) for rank, tile in enumerate(order[:k], 1))
     rest = tuple((tile, round(worth[tile], 6)) for tile in order[k : k + NEXT]) if pool else ()
     return Shortlist(candidates=tuple(candidates), prior=prior, pool=rest)

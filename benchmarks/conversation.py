@@ -51,7 +51,8 @@ async def dialogue(context: Context, witness: Witness, most: int) -> Json:
     """One dialogue: the answer after which the right tile is first (0: the description alone), or None."""
     desk = Desk(graph=build(InMemorySaver()), context=context)
     turn = await desk.locate(witness.text, thread=witness.id)
-    ranks, asked = [_rank(turn, witness)], []
+    ranks = [_rank(turn, witness)]
+    asked: list[list[Any]] = []
     while ranks[-1] != 1 and len(asked) < most:
         if turn.question is None:
             turn = await _ask(desk, witness.id, turn)
@@ -188,7 +189,8 @@ def busy(spans: Sequence[tuple[float, float]]) -> float:
 async def timed_turn(desk: Desk, thread: str, clock: Timed, text: str, order: Json | None) -> tuple[Turn, Json]:
     """One turn with its times in seconds."""
     clock.spans.clear()
-    start, first, turn = time.perf_counter(), {}, None
+    start, turn = time.perf_counter(), None
+    first: dict[str, float] = {}
     async for event in desk.stream(thread, text, order=order):
         first.setdefault(event.kind, time.perf_counter() - start)
         if event.kind == "error":

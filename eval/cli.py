@@ -17,8 +17,9 @@ eval_app = typer.Typer(name="eval", help="Measure retrieval against known places
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
-    from eval import cli_explanations, cli_rate
+    from eval import cli_arena, cli_explanations, cli_rate
 
+    cli_arena.register(app)
     cli_explanations.register(app)
     cli_rate.register(app)
     from eval.cli_testset import register as testset

@@ -76,7 +76,10 @@ def _make(
         queries={q.query.id: q for q in read_queries(queries)} if queries else {},
         pairs=read_pairs(pairs) if pairs else {},
     )
-    items, pictures, cases, problems = items_of(judged.items, world, [w.strip() for w in langs.split(",")])
+    wanted = [w.strip() for w in langs.split(",")]
+    if set(wanted) - {"en", "zh"}:
+        raise SightlineError(f"--langs {langs!r} is none of en, zh and en,zh")
+    items, pictures, cases, problems = items_of(judged.items, world, wanted)
     for problem in [*judged.problems, *problems]:
         _err.print(f"{problem.where}: {problem.what}", markup=False)
     if not items:

@@ -13,6 +13,7 @@ from rich.console import Console
 from retriever.errors import SightlineError
 
 PARAMETERS = Path(__file__).parent.parent / "agent" / "models" / "confidence.json"
+GATE = PARAMETERS.with_name("gate.json")
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Fit the confidence to the models in use, on validation areas.")
     group.command("queries")(queries)
     group.command("fit")(fit)
+    group.command("gate")(gate)
     app.add_typer(group, name="calibrate")
 
 
@@ -72,4 +74,37 @@ def fit(
     Console().print(
         f"held-out nats per query {fitted.held_out_nll:.3f} (defaults {fitted.default_nll:.3f}), "
         f"held-out calibration error {fitted.ece:.3f}, N = {len(cases)}; written to {out}"
+    )
+
+
+def gate(
+    rankings: Annotated[list[Path], typer.Option(help="What `sightline locate --batch` wrote; may be repeated.")],
+    query_files: Annotated[list[Path], typer.Option("--queries", help="Its queries, in the same order.")],
+    duels: Annotated[Path | None, typer.Option(help="Duels of near-ties, JSONL; without them no weight.")] = None,
+    out: Annotated[Path, typer.Option(help="The gate's file.")] = GATE,
+    parameters: Annotated[Path, typer.Option(help="The confidence fitted for the same models.")] = PARAMETERS,
+    alpha: Annotated[float, typer.Option(min=0.001, max=0.5, help="Share of queries that may be harmed.")] = 0.02,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Fit the gate of `cascade` by conformal risk control to rankings of places that are known."""
+    from finetune import calibrate_gate
+
+    if len(rankings) != len(query_files):
+        raise SightlineError(f"{len(rankings)} ranking files and {len(query_files)} query files: give one for each")
+    cases, models = calibrate_gate.read_ordered(rankings, query_files, parameters)
+    weight, fought = calibrate_gate.duel_weight(duels, seed=seed)
+    fitted = calibrate_gate.fit(cases, alpha=alpha, duel_weight=weight)
+    provenance = {
+        "queries": len(cases),
+        "areas": sorted({c.area for c in cases}),
+        "alpha": alpha,
+        "seed": seed,
+        "duels": fought,
+        "rankings_sha256": [hashlib.sha256(p.read_bytes()).hexdigest() for p in rankings],
+    }
+    calibrate_gate.save(out, fitted, models, provenance)
+    Console().print(
+        f"margin {fitted.gate.margin} nats, weight of duels {fitted.gate.duel_weight} ({fought} fought); of {fitted.n} "
+        f"queries {fitted.changed} orders changed, {fitted.helped} helped, {fitted.harmed} harmed; each area behind "
+        f"the others' margin: {fitted.held_out_helped} helped, {fitted.held_out_harmed} harmed; written to {out}"
     )

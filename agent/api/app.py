@@ -12,12 +12,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
-from agent.api import errors
+from agent.api import errors, routes_galleries, routes_threads
 from agent.api.gate import LOOPBACK, Gate
 from agent.api.keys import Keyring
 from agent.api.service import open_service
 from agent.context import Context
+
+ABOUT = """Finds the place that a person describes, and says why. Every error has the form
+`{"error": {"code", "message", "request_id"}}`. Pictures are uploaded, never fetched from an address."""
+
+HEADERS = ["Authorization", "X-API-Key", "Content-Type", "Accept"]
 
 
 def create_app(
@@ -44,7 +50,12 @@ def create_app(
             app.state.service = service
             yield
 
-    app = FastAPI(title="Sightline", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Sightline", version="1", description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
+    for router in (routes_galleries.open_router, routes_galleries.router, routes_threads.router):
+        app.include_router(router)
     errors.install(app)
+    if origins:
+        methods = ["GET", "POST", "PATCH", "DELETE"]
+        app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=methods, allow_headers=HEADERS)
     app.add_middleware(Gate, hosts=hosts, origins=origins)
     return app

@@ -15,12 +15,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from retriever.errors import GalleryError, IndexMismatch, ModelError, SightlineError, SourceError
+from retriever.errors import SightlineError
 
 log = logging.getLogger("sightline.api")
 SAID = 300
 """Most characters of a message; a client's own words may be in it."""
-_OURS = (GalleryError, IndexMismatch, ModelError, SourceError)
+_OURS = ("GalleryError", "IndexMismatch", "ModelError", "SourceError")
 """What is wrong with this installation and no client can mend; the message may name folders, so it stays in the log."""
 
 
@@ -65,13 +65,18 @@ def error_response(status: int, code: str, message: str, request_id: str = "", *
 
 def described(error: SightlineError) -> tuple[int, str, str]:
     """Status, code and message of an error that was raised on purpose."""
-    code = getattr(error, "code", None) or re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
-    if isinstance(error, _OURS) or (
-        not isinstance(error, ApiError) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    ):
-        log.error("%s: %s", code, error)
+    if isinstance(error, ApiError):
+        return error.status, error.code, str(error)
+    return told(type(error).__name__, str(error), error.status)
+
+
+def told(kind: str, message: str, status: int = 400) -> tuple[int, str, str]:
+    """Status, code and message of an error by its class's name."""
+    code = re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
+    if kind in _OURS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("%s: %s", code, message)
         return 503, code, "this installation cannot answer that now; its operator finds the reason in the log"
-    return error.status, "bad_request" if code == "sightline_error" else code, str(error)
+    return status, "bad_request" if code == "sightline_error" else code, message
 
 
 def install(app: FastAPI) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
+from agent.api.decoder import Decoder
 from agent.api.errors import ApiError
 from agent.api.keys import LOCAL, Keyring, Principal
 from agent.api.limits import Meter
+from agent.api.uploads import Uploads
 from agent.context import Context
 from agent.desk import Desk, open_desk
 from agent.threads import NoThread
@@ -26,6 +32,32 @@ class Service:
     """By gallery id; the first is the one that is meant where none is named."""
     keys: Keyring = field(default_factory=Keyring)
     meter: Meter = field(default_factory=Meter)
+    decoder: Decoder = field(default_factory=Decoder)
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _working: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Everyone's pictures."""
+        desk = next(iter(self.desks.values()))
+        return Uploads(desk.graph.store, desk.context.image_folder, self.decoder)
+
+    def lock(self, thread: str) -> asyncio.Lock:
+        """One turn at a time on a thread, its undoing included."""
+        return self._locks.setdefault(thread, asyncio.Lock())
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Starts work that outlives the request which asked for it; :meth:`close` stops what is left."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task
+
+    async def close(self) -> None:
+        for task in self._working:
+            task.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)
+        await self.decoder.close()
 
     def principal(self, key: str | None) -> Principal | None:
         """Whose key this is; the local user where no keys are asked for; None for a wrong key or none."""
@@ -79,7 +111,11 @@ async def open_service(
                 c.gallery.id: dataclasses.replace(first, context=dataclasses.replace(c, kit=kit, reranker=reranker))
                 for c in contexts[1:]
             }
-            yield Service(desks={names[0]: first, **rest}, keys=keys or Keyring())
+            service = Service(desks={names[0]: first, **rest}, keys=keys or Keyring())
+            try:
+                yield service
+            finally:
+                await service.close()
     finally:
         for close in {c.close for c in contexts if c.close is not None}:
             await close()

@@ -1,54 +1,85 @@
-"""The posterior's order behind a gate: the retriever's order stands where the evidence does not carry a change."""
+"""The posterior's order, near-ties settled by duels, behind a gate: the retriever's order stands where the evidence
+does not carry a change."""
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from agent.rerankers.base import Kit, by_retrieval
+from agent.rerankers.base import Kit, by_retrieval, ranking
+from agent.rerankers.duels import duels
+from agent.rerankers.gate import FittedGate, load, models_of
 from agent.rerankers.posterior import ByPosterior
+from agent.rerankers.yesno import judge_all, prompt_of
+from retriever import gate as gates
 from retriever.errors import SightlineError
-from retriever.types import Candidate
+from retriever.gate import MARGIN, Gate, near_ties
+from retriever.types import Candidate, Claim, Query, Ranking, Usage
 
-MARGIN = math.log(3.0)
-"""In nats of the posterior's utility: a tile must be three times as probable as the one that it overtakes.
+if TYPE_CHECKING:
+    from retriever.gallery import Gallery
 
-A round number, fitted to nothing. It means what it says only as far as the posterior's weights are calibrated.
-"""
+RIVALS = 2
+"""Duels at most: the best tile against the next ones of a near-tie."""
 
 
 class Cascade(ByPosterior):
-    """As ``posterior`` (one batch of probabilities, map checks folded in), with every overtaking by ``margin``.
+    """One batch of probabilities with the map's checks folded in; duels only in near-ties; then the gate.
 
-    A margin of 0 gives the order of ``posterior``, an infinite one that of ``identity``. The confidence that is shown
-    is the posterior's, so a tile that was kept back can carry a higher one than the tile before it.
+    The gate (margin, weight of duels) is the one that was fitted for the models of the kit, else the default; a
+    ``margin`` given here is taken instead, without duels. A margin of 0 gives the order of ``posterior``, an infinite
+    one that of the retrieval scores. Reasons are left to whoever shows tiles. The confidence that is shown is the
+    posterior's, so a tile that was kept back can carry a higher one than the tile before it.
     """
 
     name = "cascade"
 
-    def __init__(self, kit: Kit, *, margin: float = MARGIN) -> None:
-        if not margin >= 0.0:
+    def __init__(self, kit: Kit, *, margin: float | None = None) -> None:
+        if margin is not None and not margin >= 0.0:
             raise SightlineError(f"the gate's margin is {margin}; give nats, 0 or more")
         super().__init__(kit)
-        self.margin = margin
+        given = margin is not None
+        self.fitted = (
+            FittedGate(gate=Gate(margin=margin), note="a given margin") if given and margin is not None
+            else load(*models_of(kit))
+        )  # fmt: skip
+        self.margin = self.fitted.gate.margin
+
+    async def rerank(
+        self, query: Query, claims: Sequence[Claim], candidates: Sequence[Candidate], gallery: Gallery
+    ) -> Ranking:
+        """As ``posterior``, the best tile's lead in a near-tie moved by its duels, and the order gated."""
+        start = time.perf_counter()
+        found, usage = await judge_all(self._kit, claims, candidates, gallery, self.judge_one)
+        useful = self.utilities(claims, candidates, found, gallery)
+        useful, fought = await self._settled(claims, useful, gallery)
+        took = Usage(seconds={"judge": time.perf_counter() - start})
+        order = self.order(candidates, useful)
+        return ranking(query, self.name, order, found, usage + fought + took, prompt=prompt_of(self._kit))
+
+    async def _settled(
+        self, claims: Sequence[Claim], useful: dict[str, float], gallery: Gallery
+    ) -> tuple[dict[str, float], Usage]:
+        gate = self.fitted.gate
+        best, *rivals = near_ties(useful, gate.near, RIVALS) if gate.duel_weight > 0 and useful else [""]
+        if not rivals:
+            return useful, Usage()
+        odds, usage = await duels(self._kit, claims, gallery, best, rivals)
+        return useful | {t: useful[t] - gate.duel_weight * lead for t, lead in odds.items()}, usage
 
     def order(self, candidates: Sequence[Candidate], useful: Mapping[str, float]) -> list[str]:
-        """As :func:`gated` by this method's margin."""
-        return gated(candidates, useful, self.margin)
+        """As :func:`gated` by the margin; where nothing was judged, the order that was given."""
+        return gated(candidates, useful, self.margin) if useful else [c.tile_id for c in by_retrieval(candidates)]
 
 
 def gated(candidates: Sequence[Candidate], utility: Mapping[str, float], margin: float) -> list[str]:
-    """Tile ids in the retriever's order, but that a tile passes those before it that it beats by more than ``margin``.
+    """:func:`retriever.gate.gated` over the candidates by retrieval score.
 
-    It stops behind the first one that it does not beat so clearly: no tile is overtaken on less than the margin.
-    Tiles without a utility keep their place.
+    By score and not by rank: where the map has cut the shortlist, the rank is the map's word already.
     """
-    order = by_retrieval(candidates)
-    placed: list[str] = []
-    for tile_id in (c.tile_id for c in order if c.tile_id in utility):
-        at = len(placed)
-        while at and utility[tile_id] - utility[placed[at - 1]] > margin:
-            at -= 1
-        placed.insert(at, tile_id)
-    judged = iter(placed)
-    return [next(judged) if c.tile_id in utility else c.tile_id for c in order]
+    order = sorted(candidates, key=lambda c: (-c.score, c.rank, c.tile_id))
+    return gates.gated([c.tile_id for c in order], utility, margin)
+
+
+__all__ = ["MARGIN", "Cascade", "gated"]

@@ -142,6 +142,17 @@ async def test_going_back_asks_the_judge_nothing(desk: Desk, judge: FakeJudge) -
     assert after.result["candidates"] == before.result["candidates"]  # type: ignore[index]
 
 
+async def test_elsewhere_is_first_the_list_then_a_search_away_from_it(gallery: FakeGallery, tmp_path: Path) -> None:
+    context = dataclasses.replace(context_of(gallery, FakeJudge(), tmp_path), shortlist=2)
+    async with open_desk(context, tmp_path / "threads.sqlite") as desk:
+        before = await desk.locate("There is a pharmacy.", thread="t")
+        turn = await desk.say("t", "show me other candidates like this but elsewhere")
+    assert {c["tile_id"] for c in before.result["candidates"]} == {"t-a", "t-b"}  # type: ignore[index]
+    assert turn.kind == "search"
+    assert {c["tile_id"] for c in turn.result["candidates"]} == {"t-e"}  # type: ignore[index]
+    assert "farther than 150 m" in turn.en
+
+
 async def test_a_turn_is_streamed_as_it_happens(desk: Desk) -> None:
     events = [event async for event in desk.stream("t", TEXT)]
     kinds = [event.kind for event in events]

@@ -260,6 +260,12 @@ def test_the_page_by_keyboard_through_edit_reload_kill_and_languages(browser: Br
         page.keyboard.press("l")
         page.wait_for_function("document.documentElement.lang === 'zh-CN'")
         assert "您的决定" in page.inner_text("main")
+        page.keyboard.type("je")
+        page.wait_for_selector("textarea:focus")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("textarea", state="detached")
+        # Ben has just looked at the second one.
+        assert page.inner_text("[data-test=place]").startswith("第 3 项")
         page.click("footer button >> nth=0")
-        page.wait_for_function("document.querySelector('[data-test=place]').innerText.startsWith('第 1 项')")
+        page.wait_for_function("document.querySelector('[data-test=place]').innerText.startsWith('第 2 项')")
         page.close()

@@ -235,7 +235,8 @@ TRAM = extract_claims("There is a tram line.")[0]
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        ("yes", "yes"), ("Yes, there is", "yes"), ("有", "yes"), ("是的，有电车", "yes"), ("there is a tram line", "yes"),
+        ("yes", "yes"), ("Yes, there is", "yes"), ("有", "yes"), ("是的，有电车", "yes"),
+        ("there is a tram line", "yes"),
         ("no", "no"), ("not that I saw", "no"), ("没有", "no"), ("there is no tram line", "no"),
         ("I don't know", "unknown"), ("不知道", "unknown"), ("no idea", "unknown"), ("没注意", "unknown"),
         ("what are you still unsure about?", None), ("还有什么不确定的？", None), ("no, there was a cafe", None),

@@ -1,0 +1,1 @@
+"""The arena: the same frozen candidates for every kind of reranker, and one report that only reads."""
