@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from retriever.errors import ReplyError
 from retriever.geo import POINTS_EN, POINTS_ZH, octant
 from retriever.kinds import kinds
 from retriever.types import Claim, Explanation, Stance
@@ -102,13 +101,11 @@ def explain_numbered(claims: Sequence[Claim], stances: Mapping[str, Stance], *, 
 
 
 def fill(text: str, claims: Sequence[Claim], phrase: Callable[[Claim], str]) -> str:
-    """Put each claim's phrase where its number stands. Raises :class:`ReplyError` for a number that no claim has."""
+    """Put each claim's phrase where its number stands; a number that no claim has stays, and is not read back."""
 
     def words(number: re.Match[str]) -> str:
         i = int(number[1])
-        if not 1 <= i <= len(claims):
-            raise ReplyError(f"the model's explanation speaks of claim c{i}, and {len(claims)} claims were asked about")
-        return phrase(claims[i - 1])
+        return phrase(claims[i - 1]) if 1 <= i <= len(claims) else number[0]
 
     return _NUMBER.sub(words, text)
 
