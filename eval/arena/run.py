@@ -205,6 +205,7 @@ def _header(config: Config, models: Models, method: Method, frozen: Frozen, shuf
         "judge": "none" if unjudged else models.judge,
         "adapter": "" if unjudged else models.adapter,
         "encoder": models.encoder,
+        "explainer": "" if shuffle or not config.explain.top else models.judge,
         "confidence": confidence.note,
         "made_by": f"sightline arena run CONFIG --only {method.key}",
     }
