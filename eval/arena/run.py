@@ -67,7 +67,9 @@ def run(config: Config, *, only: Sequence[str] = (), retry: bool = False, say: S
     sets = []
     for wanted in config.sets:
         say(f"candidates of {wanted.name}")
-        sets.append((wanted, freeze(config, wanted, config.out / "sets" / wanted.name, weights=plain)))
+        sets.append(
+            (wanted, freeze(config, wanted, config.out / "sets" / wanted.name, weights=plain, encoder=encoder.id))
+        )
     _manifest(config)
     total = Done(judged=0, kept=0, failed=0)
     with _models(config, methods, encoder, say) as models, asyncio.Runner() as loop:
