@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import operator
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
+
+# The standard one cannot be described as JSON Schema on Python 3.11, which the studio asks for.
+from typing_extensions import TypedDict
 
 Json = dict[str, Any]
 

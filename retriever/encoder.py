@@ -217,6 +217,8 @@ def _load_bundle(cls: type[Encoder], folder: Path) -> Encoder:
     from tokenizers import Tokenizer
 
     config = read_json(folder, CONFIG)
+    if "open_clip" in config:
+        return _load_open_clip_bundle(cls, folder, config)
     model = build_model(config)
     load_weights(model, folder / WEIGHTS)
     try:
@@ -234,6 +236,15 @@ def _load_bundle(cls: type[Encoder], folder: Path) -> Encoder:
         identity=canonical_json(config) + text,
         provenance=read_json(folder, PROVENANCE),
     )
+
+
+def _load_open_clip_bundle(cls: type[Encoder], folder: Path, config: Mapping[str, Any]) -> Encoder:
+    from retriever.open_clip_bundle import load_parts
+
+    model, tokenizer, preprocess = load_parts(folder, config)
+    identity = canonical_json(config) + (folder / TOKENIZER).read_text(encoding="utf-8")
+    provenance = read_json(folder, PROVENANCE)
+    return cls(model, tokenizer, preprocess, name=folder.name, identity=identity, provenance=provenance)
 
 
 def _load_open_clip(cls: type[Encoder], name: str, pretrained: str, context_length: int) -> Encoder:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.utils import get_openapi
 
 from agent.api import errors, routes_galleries, routes_threads
 from agent.api.gate import LOOPBACK, Gate
@@ -53,9 +55,30 @@ def create_app(
     app = FastAPI(title="Sightline", version="1", description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in (routes_galleries.open_router, routes_galleries.router, routes_threads.router):
         app.include_router(router)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     errors.install(app)
     if origins:
         methods = ["GET", "POST", "PATCH", "DELETE"]
         app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=methods, allow_headers=HEADERS)
     app.add_middleware(Gate, hosts=hosts, origins=origins)
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        app.openapi_schema = _plain(made)
+    return app.openapi_schema
+
+
+def _plain(schema: Any) -> Any:
+    """Tuples whose members are all alike become arrays of fixed length, which every generator of clients reads."""
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    members = schema.get("prefixItems") or []
+    if members and all(item == members[0] for item in members):
+        schema = {key: value for key, value in schema.items() if key != "prefixItems"} | {"items": members[0]}
+    return {key: _plain(value) for key, value in schema.items()}

@@ -21,8 +21,8 @@ MAX_SIDE = 16_384
 LEAST_SIDE = 16
 KEPT_SIDE = 2048
 """Pictures are kept no larger than this."""
-MAX_DENSITY = 500
-"""Pixels for each byte of a file, above a million pixels; photographs stay far below 100, bombs are far above."""
+MAX_DENSITY = 200
+"""Pixels for each byte of a file, above a million pixels; photographs and maps stay below 50, bombs are far above."""
 MAX_SCANS = 64
 """Of a progressive JPEG; each one is a pass over the whole picture."""
 MEMORY_BYTES = 1_000_000_000

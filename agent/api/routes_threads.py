@@ -26,7 +26,7 @@ _STREAM = (
     'id: 9\nevent: sentence\ndata: {"en":"...","zh":"...","cites":["tile:t-a"],"level":0}\n\n'
 )
 _TURN: dict[int | str, dict[str, Any]] = {
-    **problems(408, 413),
+    **problems(404, 408, 413),
     200: {
         "description": "The turn; as server-sent events with `Accept: text/event-stream`.",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _STREAM}},
@@ -64,7 +64,7 @@ async def turn(thread: ThreadId, who: Who, service: Serv) -> Response:
 
 
 @router.post(
-    "/threads/{thread}/messages", response_model=TurnOut, responses={**_TURN, **problems(404, 408, 413)},
+    "/threads/{thread}/messages", response_model=TurnOut, responses=_TURN,
     operation_id="send_message",
 )  # fmt: skip
 async def message(thread: ThreadId, body: MessageIn, request: Request, who: Who, service: Serv) -> Response:

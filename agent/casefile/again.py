@@ -51,7 +51,11 @@ def forgetful(judge: JudgeLike | None) -> JudgeLike | None:
     """The judge without what it remembers, so that asking again is asking again."""
     if isinstance(judge, KeptJudge):
         judge = judge._judge
-    return Judge(judge.client, template=judge.template.id) if isinstance(judge, Judge) else judge
+    if not isinstance(judge, Judge):
+        return judge
+    fresh = Judge(judge.client)
+    fresh.template = judge.template
+    return fresh
 
 
 def was_judged(case: Case) -> bool:
@@ -128,7 +132,7 @@ def _pool(case: Case) -> int:
 
 
 def _images(case: Case, folder: Path) -> dict[str, Path]:
-    found = {}
+    found: dict[str, Path] = {}
     for image in case.query["images"]:
         if image["entry"] is not None:
             path = folder / f"{len(found)}.png"

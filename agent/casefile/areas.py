@@ -23,7 +23,7 @@ def area_json(text: str | None) -> Json | None:
     area = Area.parse(str(text))
     if area.centre is not None:
         return {"type": "Circle", "lat": area.centre[0], "lon": area.centre[1], "radius_m": area.radius_m}
-    found: Json = json.loads(shapely.to_geojson(area.shape))
+    found: Json = json.loads(str(shapely.to_geojson(area.shape)))
     return found
 
 

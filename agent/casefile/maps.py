@@ -6,6 +6,7 @@ import html
 import json
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import shapely
@@ -80,8 +81,7 @@ def kml(case: Case) -> bytes:
 
 
 def _written(case: Case) -> bytes:
-    import simplekml
-
+    simplekml: Any = import_module("simplekml")
     simplekml.Kml.resetidcounter()
     document = simplekml.Kml(name=_text(case.case["thread"].get("title") or case.case["thread"]["id"]))
     none = percent(case.posterior["elsewhere"] + case.posterior["outside"])

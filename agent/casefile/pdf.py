@@ -255,9 +255,11 @@ class _Paper:
     def _text(self, text: str, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _INK) -> None:
         if not text:
             return
+        from fpdf.enums import WrapMode
+
         self.pdf.set_font("latin", "B" if bold else "", size)
         self.pdf.set_text_color(*colour)
-        wrap = "CHAR" if any(is_cjk(c) for c in text) or _long(text) else "WORD"
+        wrap = WrapMode.CHAR if any(is_cjk(c) for c in text) or _long(text) else WrapMode.WORD
         self.pdf.multi_cell(0, size * 0.52, text, align="L", new_x="LMARGIN", new_y="NEXT", wrapmode=wrap)
 
 

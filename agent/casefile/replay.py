@@ -236,7 +236,7 @@ def _largest(case: Case, posterior: Posterior) -> float:
         abs(case.posterior["elsewhere"] - posterior.elsewhere),
         abs(case.posterior["outside"] - posterior.outside),
     ]
-    return max(moved)
+    return float(max(moved))
 
 
 def _judged(tiles: Sequence[Tile], live: bool, kit: Kit, case: Case) -> Step:

@@ -7,10 +7,13 @@ import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retriever.errors import SightlineError
 from retriever.types import canonical_json, sha256_text
+
+if TYPE_CHECKING:
+    from prompts.render import Template
 
 Json = dict[str, Any]
 PACKAGES = (
@@ -57,14 +60,9 @@ def _code(room: str) -> str:
 
 def prompt_named(stamp: str) -> Json | None:
     """The template behind ``judge@0a1b2c3d``, whole; None where the one at hand is another."""
-    from prompts.render import load_template
-
-    name, _, start = stamp.partition("@")
-    try:
-        template = load_template(name or "judge")
-    except (SightlineError, OSError):
-        return None
-    if not template.sha256.startswith(start) or not start:
+    template = _template(stamp)
+    start = stamp.partition("@")[2]
+    if template is None or not start or not template.sha256.startswith(start):
         return None
     words = {field: getattr(template, field) for field in ("system", "look", "score", "explain", "yes", "no")}
     return {"id": template.id, "sha256": template.sha256, **words}
@@ -72,13 +70,21 @@ def prompt_named(stamp: str) -> Json | None:
 
 def prompt_at_hand(stamp: str) -> str:
     """The stamp of today's template of the same name; empty where there is none."""
+    template = _template(stamp)
+    return "" if template is None else f"{template.id}@{template.sha256[:8]}"
+
+
+def _template(stamp: str) -> Template | None:
+    """The template at hand whose id, before its version, is the stamp's."""
     from prompts.render import load_template
 
+    family = stamp.partition("@")[0].partition("/")[0]
+    if not family.isidentifier():
+        return None
     try:
-        template = load_template(stamp.partition("@")[0] or "judge")
+        return load_template(family)
     except (SightlineError, OSError):
-        return ""
-    return f"{template.id}@{template.sha256[:8]}"
+        return None
 
 
 def judge_bundle(model: str) -> Json | None:

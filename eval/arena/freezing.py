@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from retriever.retrieve import Retriever
 
 
-def freeze(config: Config, chosen: QuerySet, folder: Path, *, weights: Weights) -> Frozen:
-    """The set's candidates: read where they lie frozen, else made.
+def freeze(config: Config, chosen: QuerySet, folder: Path, *, weights: Weights, encoder: str) -> Frozen:
+    """The set's candidates: read where they lie frozen, else made. ``encoder`` is the id of the one in use.
 
     Raises ``EvaluationError`` where those on the disk are of other settings: two runs over different candidates are
     never mixed.
@@ -34,7 +34,7 @@ def freeze(config: Config, chosen: QuerySet, folder: Path, *, weights: Weights) 
     gallery = Gallery.open(chosen.gallery)
     queries = [q for path in chosen.queries for q in read_queries(path) if chosen.area in (None, q.area)]
     _checked(queries, chosen)
-    header = _header(config, chosen, gallery, queries, weights)
+    header = _header(config, chosen, gallery, queries, weights) | {"encoder_id": encoder}
     path = folder / FILE
     if path.exists():
         kept = load(folder)
@@ -82,7 +82,7 @@ def _make(
     folder: Path,
     weights: Weights,
 ) -> Frozen:
-    from eval.scorers import Bench, score_oracle
+    from eval.scorers import Bench
     from retriever.retrieve import Retriever
 
     truth(gallery, queries)  # Refuses a query that lies outside, before anything is spent.
@@ -90,7 +90,7 @@ def _make(
     scores = _scores(Retriever.open(gallery.path, config.encoder), bench.queries, bench.claims)
     controls = {name: np.asarray(s, dtype=np.float32) for name, s in scores.items() if name in config.controls}
     if "oracle" in config.controls:
-        controls["oracle"] = score_oracle(bench).draws[0].astype(np.float32)
+        controls["oracle"] = _oracle(gallery, bench.claims)
     lines = [json.dumps(header, ensure_ascii=False, sort_keys=True)]
     for row, q in enumerate(queries):
         for removed in (False, True):
@@ -115,6 +115,17 @@ def _scores(
     names = np.stack([retriever.scores(q.query, c, "names") for q, c in zip(queries, claims, strict=True)])
     dense = np.stack([retriever.scores(q.query, c, "dense") for q, c in zip(queries, claims, strict=True)])
     return {"names": names, "dense": dense, "fused": np.stack([fuse(d, n) for d, n in zip(dense, names, strict=True)])}
+
+
+def _oracle(gallery: Gallery, claims: Sequence[Sequence[Claim]]) -> NDArray[np.float32]:
+    """As :func:`eval.scorers.score_oracle`, through the ledger, which remembers what the shortlists ask again."""
+    from agent.ledger import SIGN, map_evidence
+
+    scores = np.zeros((len(claims), len(gallery.ids)), dtype=np.float32)
+    for column, tile_id in enumerate(gallery.ids):
+        for row, said in enumerate(claims):
+            scores[row, column] = sum(SIGN[e.stance] for e in map_evidence(gallery, tile_id, said) or ())
+    return scores
 
 
 def _taken_out(config: Config, q: LocatedQuery) -> bool:

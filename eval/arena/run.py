@@ -67,7 +67,9 @@ def run(config: Config, *, only: Sequence[str] = (), retry: bool = False, say: S
     sets = []
     for wanted in config.sets:
         say(f"candidates of {wanted.name}")
-        sets.append((wanted, freeze(config, wanted, config.out / "sets" / wanted.name, weights=plain)))
+        sets.append(
+            (wanted, freeze(config, wanted, config.out / "sets" / wanted.name, weights=plain, encoder=encoder.id))
+        )
     _manifest(config)
     total = Done(judged=0, kept=0, failed=0)
     with _models(config, methods, encoder, say) as models, asyncio.Runner() as loop:
@@ -205,6 +207,7 @@ def _header(config: Config, models: Models, method: Method, frozen: Frozen, shuf
         "judge": "none" if unjudged else models.judge,
         "adapter": "" if unjudged else models.adapter,
         "encoder": models.encoder,
+        "explainer": "" if shuffle or not config.explain.top else models.judge,
         "confidence": confidence.note,
         "made_by": f"sightline arena run CONFIG --only {method.key}",
     }

@@ -219,7 +219,7 @@ def test_duels_get_weight_only_where_they_know_something(tmp_path: Path) -> None
     def rows(knowing: bool) -> Path:
         path = tmp_path / f"{knowing}.jsonl"
         lines = [
-            {"lead": 0.2, "odds": (1 if right == knowing or not knowing and i % 2 else -1) * 1.5, "right": right}
+            {"lead": 0.2, "odds": (1 if right == knowing or (not knowing and i % 2) else -1) * 1.5, "right": right}
             for i in range(200)
             for right in (True, False)
         ]
