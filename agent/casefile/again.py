@@ -195,11 +195,11 @@ def explanations(case: Case, told: Sequence[Told], live: bool) -> Step:
         if old is None or judgement.explanation is None:
             continue
         said += 1
-        own = old["author"] == "template"
+        # Asked again, the model may write where the template had to, and the other way round.
+        own = old["author"] == "template" and not live
         now = in_template(case.standing, judgement.evidence, judgement.verdict) if own else judgement.explanation
         if (now.en, now.zh) != (old["en"], old["zh"]):
-            author = "the template" if own else "the model"
-            problems.append(f"{author} says something else of {judgement.tile_id}")
+            problems.append(f"{judgement.tile_id}: the {old['author']} wrote it, now the {now.author}, in other words")
     good = f"{said} explanations come out word for word" if live else f"{said} explanations fit their evidence"
     return _step("explanations", problems, good)
 

@@ -153,14 +153,14 @@ def _entries(data: bytes, where: str) -> dict[str, bytes]:
 
 def _check(info: zipfile.ZipInfo, found: Entries, where: str) -> None:
     name = _short(info.filename)
-    mode = info.external_attr >> 16
+    kind = stat.S_IFMT(info.external_attr >> 16)
     if not _NAME.fullmatch(info.filename) or ".." in info.filename:
         raise Tampered(f"{where} is refused: the entry {name} has a name that no case file uses")
     if info.filename in found:
         raise Tampered(f"{where} was changed after it was written: it holds {name} twice")
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 0x1 or info.compress_size != info.file_size:
         raise Tampered(f"{where} is refused: the entry {name} is compressed or encrypted, which no case file's is")
-    if mode and not stat.S_ISREG(mode):
+    if kind not in (0, stat.S_IFREG):
         raise Tampered(f"{where} is refused: the entry {name} is a link or no plain file")
 
 

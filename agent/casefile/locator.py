@@ -12,7 +12,9 @@ from retriever.geo import M_PER_DEG
 
 Json = dict[str, Any]
 Points = tuple[tuple[float, float], ...]
-WIDTH, HEIGHT = 640.0, 360.0
+WIDTH = 640.0
+"""Units; the height follows from the ground that is shown."""
+_LOW, _HIGH = 170.0, 400.0
 _MARGIN = 26.0
 _STEPS = (1, 2, 5)
 _FRAME_M = 60.0
@@ -30,6 +32,7 @@ class Foot:
 
 @dataclass(frozen=True, kw_only=True)
 class Locator:
+    height: float
     feet: tuple[Foot, ...]
     """The first candidate last, so that it is drawn on top."""
     limits: tuple[Points, ...]
@@ -39,17 +42,18 @@ class Locator:
 
 
 def locator_of(case: Case) -> Locator:
-    """Candidates in metres around their middle, north up, scaled to fit :data:`WIDTH` by :data:`HEIGHT`."""
+    """Candidates in metres around their middle, north up, scaled to fit :data:`WIDTH`."""
     boxes = [c["bounds"] for c in case.candidates]
     west, south = min(b[0] for b in boxes), min(b[1] for b in boxes)
     east, north = max(b[2] for b in boxes), max(b[3] for b in boxes)
     lat, lon = (south + north) / 2, (west + east) / 2
     wide = M_PER_DEG * max(math.cos(math.radians(lat)), 1e-6)
     span_x, span_y = (east - west) * wide + 2 * _FRAME_M, (north - south) * M_PER_DEG + 2 * _FRAME_M
-    unit = min((WIDTH - 2 * _MARGIN) / span_x, (HEIGHT - 2 * _MARGIN) / span_y)
+    unit = min((WIDTH - 2 * _MARGIN) / span_x, (_HIGH - 2 * _MARGIN) / span_y)
+    height = round(max(_LOW, span_y * unit + 2 * _MARGIN), 2)
 
     def place(x: float, y: float) -> tuple[float, float]:
-        return round(WIDTH / 2 + (x - lon) * wide * unit, 2), round(HEIGHT / 2 - (y - lat) * M_PER_DEG * unit, 2)
+        return round(WIDTH / 2 + (x - lon) * wide * unit, 2), round(height / 2 - (y - lat) * M_PER_DEG * unit, 2)
 
     feet = []
     for c in reversed(case.candidates):
@@ -61,7 +65,7 @@ def locator_of(case: Case) -> Locator:
     parts = [] if shape is None else list(getattr(shape, "geoms", [shape]))
     limits = tuple(tuple(place(x, y) for x, y in part.exterior.coords) for part in parts)
     metres = _round(span_x / 5)
-    return Locator(feet=tuple(feet), limits=limits, scale_m=metres, scale=round(metres * unit, 2))
+    return Locator(height=height, feet=tuple(feet), limits=limits, scale_m=metres, scale=round(metres * unit, 2))
 
 
 def _round(metres: float) -> int:

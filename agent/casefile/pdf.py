@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.casefile.case import Case
-from agent.casefile.locator import HEIGHT, WIDTH, Locator, locator_of
+from agent.casefile.locator import WIDTH, Locator, locator_of
 from agent.casefile.pictures import jpeg_bytes
 from agent.casefile.words import Pair, words
 from retriever.draw.fonts import Fonts, is_cjk
@@ -133,20 +133,20 @@ class _Paper:
         pdf, unit = self.pdf, 110 / WIDTH
         x0, y0 = pdf.l_margin, pdf.get_y() + 1
         pdf.set_draw_color(210, 212, 216)
-        pdf.rect(x0, y0, WIDTH * unit, HEIGHT * unit)
-        with pdf.rect_clip(x0, y0, WIDTH * unit, HEIGHT * unit):
+        pdf.rect(x0, y0, WIDTH * unit, drawn.height * unit)
+        with pdf.rect_clip(x0, y0, WIDTH * unit, drawn.height * unit):
             pdf.set_draw_color(24, 87, 182)
             for ring in drawn.limits:
                 pdf.polygon([(x0 + x * unit, y0 + y * unit) for x, y in ring], style="D")
             for foot in drawn.feet:
                 self._foot(foot, x0, y0, unit)
-        y = y0 + (HEIGHT - 14) * unit
+        y = y0 + (drawn.height - 14) * unit
         pdf.set_draw_color(*_INK)
         pdf.line(x0 + 4, y, x0 + 4 + drawn.scale * unit, y)
         pdf.set_font("latin", "", 7)
         pdf.text(x0 + 6 + drawn.scale * unit, y + 1, f"{drawn.scale_m} m")
         pdf.text(x0 + WIDTH * unit - 6, y0 + 5, "N ↑")
-        pdf.set_y(y0 + HEIGHT * unit + 2)
+        pdf.set_y(y0 + drawn.height * unit + 2)
 
     def _foot(self, foot: Any, x0: float, y0: float, unit: float) -> None:
         left, top, right, bottom = (v * unit for v in foot.box)

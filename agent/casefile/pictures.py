@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 MOST_DRAWN = 50
 """Candidates whose evidence is drawn; the rest keep the picture that the judge saw."""
-_WIDE = 896
-"""Pixels, so that a dozen labels leave something of the tile to be seen."""
+_WIDE = 448
+"""Pixels at least, so that a dozen labels leave something of the tile to be seen."""
 
 
 def tile_pictures(result: Json, context: Context, into: dict[str, bytes]) -> dict[str, Json]:
@@ -55,20 +55,17 @@ def _drawn(image: Image.Image, candidate: Json, claims: Mapping[str, Claim]) -> 
     boxes = boxes_of(candidate["evidence"], claims)
     if not boxes:
         return None
-    scale = max(1, round(_WIDE / image.width))
+    scale = max(1, -(-_WIDE // image.width))
     large = image.resize((image.width * scale, image.height * scale), Image.Resampling.LANCZOS)
     return png_bytes(draw_evidence(large, boxes))
 
 
 def boxes_of(evidence: Sequence[Json], claims: Mapping[str, Claim]) -> list[tuple[Box, str, Stance]]:
-    """Box, label and stance of every claim that was decided at a place on the tile."""
+    """Box, label and stance of every claim that was decided at a place on the tile; the label is the claim's id."""
     found: list[tuple[Box, str, Stance]] = []
     for item in decisive(Evidence.from_json(e) for e in evidence).values():
-        claim = claims.get(item.claim_id)
-        if item.region is not None and item.stance != "unknown" and claim is not None:
-            words = claim.value.replace("_", " ").replace(":", " ")
-            label = f"{claim.id} {words}" if claim.polarity else f"{claim.id} no {words}"
-            found.append((item.region, label, item.stance))
+        if item.region is not None and item.stance != "unknown" and item.claim_id in claims:
+            found.append((item.region, item.claim_id, item.stance))
     return found
 
 

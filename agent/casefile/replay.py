@@ -250,8 +250,12 @@ def _judged(tiles: Sequence[Tile], live: bool, kit: Kit, case: Case) -> Step:
         told = f"{len(failed)} tiles could not be judged now, the first is {failed[0].tile_id}: {failed[0].reason}"
         return Step(name="judge", state="differs", told=told)
     moved = max((abs(a - b) for a, b in (t.p_match for t in tiles) if a is not None and b is not None), default=0.0)
-    state: Literal["same", "differs"] = "same" if moved <= CLOSE else "differs"
-    return Step(name="judge", state=state, told=f"asked again; its probabilities moved by at most {moved:.4f}")
+    saw = [f"{t.tile_id} {told}" for t in tiles for told in t.stances if "(model)" in told]
+    state: Literal["same", "differs"] = "same" if moved <= CLOSE and not saw else "differs"
+    told = f"asked again; its probabilities moved by at most {moved:.4f}"
+    if saw:
+        told += f", and it sees {len(saw)} clues otherwise: {'; '.join(saw[:3])}"
+    return Step(name="judge", state=state, told=told)
 
 
 def _verdicts(tiles: Sequence[Tile]) -> Step:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.casefile.case import Case
-from agent.casefile.locator import HEIGHT, WIDTH, locator_of
+from agent.casefile.locator import WIDTH, locator_of
 from agent.casefile.pictures import jpeg_bytes
 from agent.casefile.words import words
 
@@ -25,8 +25,9 @@ def html_report(view: Json, case: Case) -> bytes:
             return ""
         return "data:image/jpeg;base64," + base64.b64encode(jpeg_bytes(case.entries[entry], side)).decode()
 
+    locator = locator_of(case)
     page = _template().render(
-        v=view, w=words(), locator=locator_of(case), width=WIDTH, height=HEIGHT, image=image, large=LARGE, small=SMALL
+        v=view, w=words(), locator=locator, width=WIDTH, height=locator.height, image=image, large=LARGE, small=SMALL
     )
     return str(page).encode()
 

@@ -16,6 +16,7 @@ from retriever.types import Claim
 Json = dict[str, Any]
 _LISTED = 5
 """Clues and errors that one sentence names."""
+_CLIPPED = 110
 
 
 def view_of(case: Case) -> Json:
@@ -134,7 +135,7 @@ def _candidate(candidate: Json, case: Case) -> Json:
     written = candidate["explanation"]
     author = say(f"author_{written['author']}") if written else say("not_explained")
     if candidate["explanation_error"]:
-        why = say("no_reasons", why=candidate["explanation_error"])
+        why = say("no_reasons", why=_clipped(candidate["explanation_error"]))
         author = (f"{author[0]}; {why[0]}", f"{author[1]}；{why[1]}")
     p = candidate["features"]["p_match"]
     return {
@@ -154,6 +155,11 @@ def _candidate(candidate: Json, case: Case) -> Json:
     }  # fmt: skip
 
 
+def _clipped(why: str) -> str:
+    """An error as a report can carry it; trace.json has all of it."""
+    return why if len(why) <= _CLIPPED else why[: _CLIPPED - 1] + "…"
+
+
 def _other(candidate: Json, case: Case) -> Json:
     return {
         **{key: candidate[key] for key in ("rank", "tile_id", "lat", "lon")},
@@ -168,13 +174,15 @@ def _other(candidate: Json, case: Case) -> Json:
 def reasons(candidate: Json, case: Case) -> list[Pair]:
     """Why this candidate is not the first, from the ledger and the numbers alone."""
     first, here = case.candidates[0], stances(candidate)
-    there, said = stances(first), list[Pair]()
+    there, said, lacks = stances(first), list[Pair](), list[Claim]()
     for claim in case.standing:
         item, lead = here.get(claim.id), there.get(claim.id)
         if item is not None and item.stance == "contradicts":
             said.append(say("why_against", clue=_clue(claim), by=(source(item, 0), source(item, 1))))
         elif lead is not None and lead.stance == "supports" and (item is None or item.stance == "unknown"):
-            said.append(say("why_lacks", clue=_clue(claim)))
+            lacks.append(claim)
+    if lacks:
+        said.append(say("why_lacks", clues=_clues(lacks)))
     if not said:
         said.append(say("not_excluded"))
     return [*said, *_numbers(candidate, first)]

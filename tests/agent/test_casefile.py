@@ -57,7 +57,7 @@ def test_the_tiles_are_those_that_the_judge_was_shown() -> None:
         assert hashlib.sha256(png).hexdigest() == candidate["picture_sha256"]
     first = document(data, "candidates")[0]
     boxed = Image.open(io.BytesIO(entries[first["evidence_picture"]]))
-    assert boxed.size == (896, 896)
+    assert boxed.size == (512, 512)
 
 
 def test_the_manifest_has_the_hash_of_every_entry_and_one_over_them() -> None:
