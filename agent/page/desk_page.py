@@ -58,6 +58,10 @@ class DeskPage:
     def say(self, key: str, **values: object) -> str:
         return self.words(key, self.lang, **values)
 
+    def titled(self, title: str) -> str:
+        """A thread's name; one that a click gave it, in words."""
+        return self.talk.did(title) or title
+
     @property
     def pictures(self) -> Pictures:
         return self.house.pictures_of(self.session.desk.context.gallery.id)
@@ -186,23 +190,23 @@ class DeskPage:
 
     async def _turn(self, text: str, order: Json | None, told: str) -> None:
         first = self.session.thread is None
+        set_attribute(self.root, "aria_busy", "true")
         with self.root:
             self.talk.begin(told)
             try:
                 async for event in self.session.run(text, order, self.lang):
                     await self._heard(event)
             except asyncio.CancelledError:
-                self.talk.end()
                 self.talk.draw()
                 self.talk.tell(self.say("stopped"))
                 await self.moved()
-                return
             except SightlineError as error:
                 self.complain(str(error), type(error).__name__)
             except Exception:
                 log.exception("a turn failed unforeseen")
                 self.complain(self.say("error_unforeseen"), "")
             self.talk.end()
+            set_attribute(self.root, "aria_busy", False)
             if first and self.session.thread:
                 self.script(f"history.replaceState(null, '', '/?thread={self.session.thread}')")
 

@@ -27,18 +27,21 @@ class Drawers:
         self._renaming: str | None = None
         self._deleting: str | None = None
 
-    def _dialog(self) -> Any:
+    def _body(self) -> Any:
+        """The open dialog's inside, emptied; opens one where there is none."""
         from nicegui import ui
 
-        self.shut()
-        with self.page.root:
-            self._open = ui.dialog(value=True)
-        self._open.on("hide", self.shut)
+        if self._open is None:
+            with self.page.root:
+                self._open = ui.dialog(value=True)
+            self._open.on("hide", self.shut)
+        self._open.clear()
         with self._open:
-            return node("section", classes="drawer desk", role="document")
+            return node("div", classes="drawer desk")
 
     def shut(self) -> None:
         """Close what is open."""
+        self._renaming = self._deleting = None
         if self._open is not None:
             dialog, self._open = self._open, None
             dialog.close()
@@ -49,7 +52,7 @@ class Drawers:
         if self._open is not None:
             self.shut()
             return
-        with self._dialog():
+        with self._body():
             self._top("keys")
             key_table([(keys, self.page.say(what)) for keys, what in _KEYS])
 
@@ -58,8 +61,11 @@ class Drawers:
         if self._open is not None:
             self.shut()
             return
+        await self._list()
+
+    async def _list(self) -> None:
         listed = await self.page.session.threads()
-        with self._dialog() as body:
+        with self._body() as body:
             body.props["data-test"] = "thread-list"
             self._top("threads")
             if not listed:
@@ -80,7 +86,7 @@ class Drawers:
                 self._rename_field(thread)
                 return
             with node("div", classes="what"):
-                node("div", thread.title, classes="name")
+                node("div", page.titled(thread.title), classes="name")
                 about = [page.say("turns_n", n=thread.turns), thread.changed.replace("T", " ")[:16]]
                 if thread.parent:
                     about.append(page.say("branched"))
@@ -112,8 +118,7 @@ class Drawers:
 
     async def _again(self, *, renaming: str | None = None, deleting: str | None = None) -> None:
         self._renaming, self._deleting = renaming, deleting
-        self.shut()
-        await self.threads()
+        await self._list()
 
     async def _go(self, thread: str) -> None:
         """Another conversation; of another gallery it is another page."""

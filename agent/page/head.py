@@ -24,7 +24,12 @@ class Head:
         with page.header:
             node("h1", say("title"))
             self._gallery()
-            node("span", page.session.title or say("untitled"), classes="thread-title", data_test="thread-title")
+            node(
+                "span",
+                page.titled(page.session.title) or say("untitled"),
+                classes="thread-title",
+                data_test="thread-title",
+            )
             node("span", classes="grow")
             button(say("new"), "", self._new, data_test="new")
             button(say("threads"), "o", page.drawers.threads, data_test="threads")

@@ -46,7 +46,7 @@ body { font-size: 15px; }
 .desk-top .thread-title { font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
   max-width: 38ch; min-width: 0; border-left: 1px solid var(--line); padding-left: 10px; }
 .desk-tabs { display: none; }
-.desk-main { flex: 1; min-height: 0; display: grid; grid-template-columns: minmax(320px, 27%) minmax(0, 1fr); }
+.desk-main { flex: 1; min-height: 0; display: grid; grid-template-columns: minmax(300px, 25%) minmax(0, 1fr); }
 .pane { min-width: 0; }
 .pane-top { display: flex; flex-wrap: wrap; gap: 6px 8px; align-items: center; padding: 8px 14px; min-height: 48px; }
 .talk { display: flex; flex-direction: column; min-height: 0; background: var(--card);
@@ -146,11 +146,11 @@ body { font-size: 15px; }
 .evidence { display: grid; gap: 6px 18px; padding: 0 14px 18px; align-items: start;
   grid-template-columns: minmax(260px, 5fr) minmax(0, 7fr); }
 .evidence.n2 { grid-template-columns: minmax(0, 1fr); }
-.tiles { display: grid; gap: 14px; } .n2 .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+.tiles { display: grid; gap: 14px; } .n2 .tiles { grid-template-columns: repeat(2, minmax(0, 400px)); }
 .tile-card { margin: 0; display: grid; gap: 8px; align-content: start; }
 .coords { user-select: all; }
 .picture { position: relative; border-radius: 6px; overflow: hidden; border: 1px solid var(--line);
-  background: var(--fill); } .n2 .picture { max-width: 620px; }
+  background: var(--fill); }
 .picture img { display: block; width: 100%; height: auto; }
 .frame { position: absolute; border: 2px solid #0f8a34; box-shadow: 0 0 0 1px #fff, inset 0 0 0 1px #fff;
   border-radius: 2px; }
@@ -163,9 +163,9 @@ body { font-size: 15px; }
   white-space: pre-wrap; }
 .book-top { display: flex; flex-wrap: wrap; gap: 6px 10px; align-items: center; margin-bottom: 6px; }
 .ledger { width: 100%; border-collapse: collapse; font-size: 14px; }
-.ledger th { text-align: left; font-size: 13px; font-weight: 600; color: var(--soft); padding: 4px 8px;
+.ledger th { text-align: left; font-size: 13px; font-weight: 600; color: var(--soft); padding: 4px 6px;
   border-bottom: 1px solid var(--line); }
-.ledger td { padding: 6px 8px; border-bottom: 1px solid var(--line); vertical-align: top; }
+.ledger td { padding: 6px; border-bottom: 1px solid var(--line); vertical-align: top; }
 .ledger tr.at td { background: color-mix(in srgb, var(--focus) 7%, var(--card)); }
 .ledger tr.at td:first-child { box-shadow: inset 3px 0 0 var(--focus); }
 .ledger .id { width: 1%; white-space: nowrap; } .ledger .words { overflow-wrap: anywhere; }
@@ -174,9 +174,9 @@ body { font-size: 15px; }
 .flag { font-size: 12px; color: var(--maybe); border: 1px solid currentColor; border-radius: 8px; padding: 0 6px;
   margin-left: 6px; white-space: nowrap; }
 .ledger .mark, .ledger .effect { white-space: nowrap; font-variant-numeric: tabular-nums; }
-.sign { display: inline-flex; gap: 3px; align-items: baseline; margin-right: 8px; font-weight: 650; }
+.sign { display: flex; gap: 4px; align-items: baseline; font-weight: 650; line-height: 1.45; }
 .sign small { font-weight: 400; font-size: 11px; color: var(--soft); }
-.ledger .words { min-width: 150px; } .ledger .acts { min-width: 172px; text-align: right; }
+.ledger .words { min-width: 150px; } .ledger .acts { min-width: 148px; text-align: right; padding-right: 0; }
 .ledger .acts button { margin: 0 0 4px 4px; min-height: 28px; padding: 2px 8px; font-size: 13px; }
 .beside { display: flex; gap: 6px; align-items: center; font-size: 13px; }
 .edit-claim { width: 100%; margin-bottom: 6px; }
@@ -201,9 +201,9 @@ body { font-size: 15px; }
   .desk .desk-tabs button { border: 0; border-radius: 0; border-bottom: 3px solid transparent; min-height: 42px;
     padding: 4px 2px; }
   .desk .desk-tabs button[aria-pressed="true"] { background: none; border-bottom-color: var(--pick); }
-  .pane { display: none; height: 100%; overflow-y: auto; border: 0 !important; }
-  .show-talk .talk, .show-map .map { display: flex !important; flex-direction: column; }
-  .show-cards .cards, .show-look .look { display: block; }
+  .desk .pane { display: none; height: 100%; overflow-y: auto; border: 0; }
+  .desk.show-talk .talk, .desk.show-map .map { display: flex; flex-direction: column; }
+  .desk.show-cards .cards, .desk.show-look .look { display: block; }
   .desk-top { padding: 6px 10px; gap: 6px; } .desk-top .thread-title { max-width: 100%; order: 9; flex-basis: 100%;
     border: 0; padding: 0; font-size: 13px; } .desk-top .gallery { display: none; }
   .desk kbd { display: none; } .n2 .tiles { grid-template-columns: minmax(0, 1fr); }

@@ -77,13 +77,14 @@ class Talk:
 
     def _told(self, text: str) -> None:
         """What the analyst said, or what a click did, in the page's language."""
-        did = self._did(text)
+        did = self.did(text)
         if did is None:
             node("p", text, classes="said")
         else:
             node("p", did, classes="did")
 
-    def _did(self, text: str) -> str | None:
+    def did(self, text: str) -> str | None:
+        """What a click did, in words; None where the text was written."""
         found = _DID.fullmatch(text)
         if found is None:
             return None
@@ -92,6 +93,8 @@ class Talk:
             do = "lift" if what == "none" else "limit"
         if f"did_{do}" not in self.page.words.texts:
             return None
+        if do == "compare":
+            what = " / ".join(re.findall(r"\d+", what))
         for word in ("view_", "answer_", "length_"):
             if word + what in self.page.words.texts:
                 what = self.page.say(word + what)

@@ -1,7 +1,8 @@
 """The page over a small generated town with a judge whose every answer is known: run as a process of its own.
 
-``python page_served.py FOLDER [--judge fine|down|hostile] [--keys] [--hostile]`` prints one line of JSON with its
-address and goes on until it is ended. NiceGUI keeps its routes in the process, and changes its ways under pytest.
+``python page_served.py FOLDER [--data DATA] [--keys]`` prints one line of JSON with its address and goes on until it is
+ended. NiceGUI keeps its routes in the process, and changes its ways under pytest. The file ``DATA/mode`` says how the
+judge is: ``down``, ``hostile``, ``slow``; it is well where there is none.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from agent.rerankers import Kit, create
 from agent.settings import Settings
 from retriever.types import Claim, Explanation, Tile
 
-SEED, BLOCKS = 7, 3
+SEED, BLOCKS = 7, 2
 HOSTILE = (
     '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script> '
     '{{constructor.constructor("window.pwned=1")()}}'
@@ -33,21 +34,26 @@ HOSTILE = (
 KEYS = {"ann": "key-of-ann-0123456789", "ben": "key-of-ben-0123456789"}
 
 
-class SlowJudge(FakeJudge):
-    """Takes its time, so that a page can be seen at work; may explain in the words of somebody who means harm."""
+class MoodyJudge(FakeJudge):
+    """Is as a file says: well, down, slow, or explaining in the words of somebody who means harm."""
 
-    def __init__(self, *, hostile: bool = False, **options: Any) -> None:
-        super().__init__(**options)
-        self.hostile = hostile
+    def __init__(self, mode: Path) -> None:
+        super().__init__()
+        self._mode = mode
+
+    def _mood(self) -> str:
+        mood = self._mode.read_text().strip() if self._mode.exists() else ""
+        self.down = mood == "down"
+        return mood
 
     async def score(self, tile: Tile, png: bytes, claims: Sequence[Claim]) -> Any:
-        if any("slow" in claim.span for claim in claims):
-            await asyncio.sleep(5)
+        if self._mood() == "slow":
+            await asyncio.sleep(60)
         return await super().score(tile, png, claims)
 
     async def explain(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> Explained:
         found = await super().explain(tile, png, claims, verdict_p)
-        if not self.hostile:
+        if self._mood() != "hostile":
             return found
         return dataclasses.replace(found, explanation=Explanation(en=HOSTILE, zh=HOSTILE + "坏", author="model"))
 
@@ -69,12 +75,13 @@ def town(folder: Path) -> Path:
     return gallery
 
 
-def context_of(gallery: Path, judge: FakeJudge, data: Path) -> Context:
+def context_of(gallery: Path, judge: FakeJudge, data: Path, *, heat: bool) -> Context:
+    """Without ``heat`` no encoder is loaded, so that the process starts at once and can search for nothing."""
     from retriever.gallery import Gallery
     from retriever.retrieve import Retriever
 
     retriever = Retriever.open(gallery)
-    kit = Kit(judge=judge, encoder=retriever.dense[0])  # type: ignore[arg-type]
+    kit = Kit(judge=judge, encoder=retriever.dense[0] if heat else None)  # type: ignore[arg-type]
     images = data / "images"
     images.mkdir(parents=True, exist_ok=True)
     return Context(
@@ -91,12 +98,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--judge", choices=("fine", "down", "hostile"), default="fine")
     parser.add_argument("--keys", action="store_true")
     given = parser.parse_args()
     data = given.data or given.folder / "data"
-    judge = SlowJudge(down=given.judge == "down", hostile=given.judge == "hostile")
-    context = context_of(town(given.folder), judge, data)
+    context = context_of(town(given.folder), MoodyJudge(data / "mode"), data, heat=not given.keys)
     keys = ";".join(f"{name}={key}" for name, key in KEYS.items())
     ring = Keyring.load(None, {"SIGHTLINE_API_KEYS": keys}) if given.keys else None
     app = create_app([context], data / "threads.sqlite", keys=ring)
