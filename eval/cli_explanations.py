@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from eval.explanations.reading import Read
     from eval.explanations.run import Inputs, Options
     from eval.explanations.wiring import Judges
 
@@ -97,7 +98,7 @@ def _measured(
     problems = list(inputs.problems)
     faithful, missing = measure_faithfulness(inputs, judges.judging, counterfactuals, seed=seed)
     problems += missing
-    reads = {}
+    reads: dict[str, Read] = {}
     if reader is not None:
         texts = [text for item in inputs.items for text in item.texts.values()]
         reads, unread = asyncio.run(read_all(judges.client(reader), texts))
