@@ -8,22 +8,22 @@ shown to a person, clipped, and never read as an answer.
 from __future__ import annotations
 
 import asyncio
-import base64
-import random
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractContextManager, aclosing
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import httpx
 
-from prompts.clients.base import ChatReply, ChatRequest, ImagePart, Message, TextPart, clip, parse_json
-from prompts.clients.choices import from_allowed, from_top
+from prompts.clients.base import ChatReply, ChatRequest, clip
+from prompts.clients.spans import CallSpan, call_span, export_if_asked
+from prompts.clients.streaming import Chunks
+from prompts.clients.wire import Refused, backoff, message_json, read_answer
 from retriever.errors import ReplyError, ServerUnavailable
 
 Dialect = Literal["auto", "vllm", "openai"]
 RETRIED = (429, 503)
-MAX_WAIT_S = 20.0
 TOP_LOGPROBS = 20
 """The most that the OpenAI API gives."""
 
@@ -62,6 +62,7 @@ class OpenAIClient:
         self._transport = transport
         self._session: _Session | None = None
         self._ids: dict[str, int] = {}
+        export_if_asked()
 
     @property
     def name(self) -> str:
@@ -69,6 +70,42 @@ class OpenAIClient:
 
     async def complete(self, request: ChatRequest) -> ChatReply:
         """See :class:`prompts.clients.base.ChatClient`."""
+        with self._span(request) as span:
+            reply = await self._complete(request)
+            span.answered(reply)
+        return reply
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatReply]:
+        """See :class:`prompts.clients.streaming.StreamingClient`.
+
+        The deadline runs from the first step to the last piece, the reader's own time included. A reader who stops
+        early closes it (``contextlib.aclosing``), which ends the connection and so the server's work. Only a call that
+        has not been answered yet is tried again. A schema is held to the whole text, after its last piece.
+        """
+        if request.choices is not None:
+            raise ValueError("an answer of one token has no pieces; use complete for choices")
+        began, limit = time.perf_counter(), request.deadline_s or self._timeout_s
+        session = self._open()
+        until = session.loop.time() + limit
+        with self._span(request, stream=True) as span:
+            try:
+                async with asyncio.timeout_at(until):
+                    await session.gate.acquire()
+                try:
+                    async with aclosing(self._pieces(session, request, until)) as pieces:
+                        async for piece in pieces:
+                            if isinstance(piece, ChatReply):
+                                piece = replace(piece, seconds=time.perf_counter() - began)
+                                span.answered(piece)
+                            else:
+                                span.piece()
+                            yield piece
+                finally:
+                    session.gate.release()
+            except TimeoutError:
+                raise self._late(limit) from None
+
+    async def _complete(self, request: ChatRequest) -> ChatReply:
         began = time.perf_counter()
         limit = request.deadline_s or self._timeout_s
         session = self._open()
@@ -77,8 +114,35 @@ class OpenAIClient:
                 body = await self._body(session, request)
                 data = await self._post(session, f"{self.base_url}/chat/completions", body)
         except TimeoutError:
-            raise ServerUnavailable(f"the model server at {self.base_url} did not answer within {limit:g} s") from None
-        return self._reply(request, body, data, time.perf_counter() - began)
+            raise self._late(limit) from None
+        reply = self._answer(request, body, data)
+        return replace(reply, seconds=time.perf_counter() - began)
+
+    async def _pieces(self, session: _Session, request: ChatRequest, until: float) -> AsyncGenerator[str | ChatReply]:
+        async with asyncio.timeout_at(until):
+            body = await self._body(session, request)
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+            response = await self._send(session, f"{self.base_url}/chat/completions", body, stream=True)
+        try:
+            chunks = Chunks(response, self.base_url, until)
+            async with aclosing(chunks.texts()) as texts:
+                async for text in texts:
+                    yield text
+        finally:
+            await response.aclose()
+        yield self._answer(request, body, chunks.whole())
+
+    def _answer(self, request: ChatRequest, body: Mapping[str, Any], data: Mapping[str, Any]) -> ChatReply:
+        allowed = body.get("allowed_token_ids")
+        ids = None if allowed is None else dict(zip(request.choices or (), allowed, strict=True))
+        return read_answer(request, data, model=self.model, base_url=self.base_url, ids=ids)
+
+    def _span(self, request: ChatRequest, *, stream: bool = False) -> AbstractContextManager[CallSpan]:
+        provider = "openai" if self._dialect == "auto" else self._dialect
+        return call_span(request, provider, self.model, self.base_url, stream=stream)
+
+    def _late(self, limit: float) -> ServerUnavailable:
+        return ServerUnavailable(f"the model server at {self.base_url} did not answer within {limit:g} s")
 
     async def close(self) -> None:
         session, self._session = self._session, None
@@ -104,7 +168,7 @@ class OpenAIClient:
     async def _body(self, session: _Session, request: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [_message(m) for m in request.messages],
+            "messages": [message_json(m) for m in request.messages],
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
@@ -154,7 +218,7 @@ class OpenAIClient:
         body = {"model": self.model, "prompt": word, "add_special_tokens": False}
         try:
             data = await self._post(session, self.base_url.removesuffix("/v1") + "/tokenize", body)
-        except _Refused as refused:
+        except Refused as refused:
             if refused.code in (404, 405, 501) and self._dialect == "auto":
                 return None
             raise
@@ -164,10 +228,20 @@ class OpenAIClient:
         return tokens
 
     async def _post(self, session: _Session, url: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._read(await self._send(session, url, body))
+
+    async def _send(
+        self, session: _Session, url: str, body: Mapping[str, Any], *, stream: bool = False
+    ) -> httpx.Response:
+        """The response; of a stream only its head, if that is a good one, for the caller to read and close."""
         for attempt in range(self._retries + 1):
             last = attempt == self._retries
             try:
-                response = await session.http.post(url, json=body)
+                response = await session.http.send(session.http.build_request("POST", url, json=body), stream=stream)
+                if stream and response.status_code != 200:
+                    await self._close_read(response)
+            except httpx.DecodingError as error:
+                raise ReplyError(f"the answer of {self.base_url} cannot be decoded: {clip(str(error))}") from None
             except httpx.TransportError as error:
                 if last:
                     what = type(error).__name__
@@ -175,17 +249,23 @@ class OpenAIClient:
                         f"the model server at {self.base_url} cannot be reached ({what}); "
                         "start it with 'sightline serve-model'"
                     ) from None
-                await asyncio.sleep(_backoff(attempt))
+                await asyncio.sleep(backoff(attempt))
                 continue
             if response.status_code in RETRIED and not last:
-                await asyncio.sleep(_backoff(attempt, response.headers.get("retry-after")))
+                await asyncio.sleep(backoff(attempt, response.headers.get("retry-after")))
                 continue
-            return self._read(response)
+            if response.status_code != 200:
+                raise Refused.of(self.base_url, response)
+            return response
         raise AssertionError("unreachable")
 
+    async def _close_read(self, response: httpx.Response) -> None:
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+
     def _read(self, response: httpx.Response) -> dict[str, Any]:
-        if response.status_code != 200:
-            raise _Refused.of(self.base_url, response)
         try:
             data = response.json()
         except ValueError:
@@ -193,92 +273,3 @@ class OpenAIClient:
         if not isinstance(data, dict):
             raise ReplyError(f"the model server at {self.base_url} did not answer in JSON: {clip(response.text)}")
         return data
-
-    def _reply(
-        self, request: ChatRequest, body: Mapping[str, Any], data: Mapping[str, Any], seconds: float
-    ) -> ChatReply:
-        try:
-            choice = data["choices"][0]
-            text = choice["message"]["content"] or ""
-            finish = str(choice.get("finish_reason") or "stop")
-            usage = data.get("usage") or {}
-            tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-            logprobs = self._logprobs(request, body, choice)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise ReplyError(f"the model server at {self.base_url} left out part of its answer ({error!r})") from None
-        if logprobs is not None:
-            # One token was asked for, so "length" is how a whole answer ends.
-            text, finish = max(logprobs, key=lambda word: logprobs[word]), "stop"
-        if request.json_schema is not None:
-            if finish == "length":
-                raise ReplyError(f"the model's JSON was cut off at {request.max_tokens} tokens: {clip(text)}")
-            parse_json(text, request.json_schema)
-        return ChatReply(
-            text=text,
-            choice_logprobs=logprobs,
-            prompt_tokens=tokens[0],
-            completion_tokens=tokens[1],
-            seconds=seconds,
-            model=str(data.get("model") or self.model),
-            finish_reason=finish,
-        )
-
-    def _logprobs(
-        self, request: ChatRequest, body: Mapping[str, Any], choice: Mapping[str, Any]
-    ) -> dict[str, float] | None:
-        if request.choices is None:
-            return None
-        top = choice["logprobs"]["content"][0]["top_logprobs"]
-        pairs = [(str(entry["token"]), float(entry["logprob"])) for entry in top]
-        if "allowed_token_ids" in body:
-            return from_allowed(pairs, dict(zip(request.choices, body["allowed_token_ids"], strict=True)))
-        return from_top(pairs, request.choices)
-
-
-class _Refused(ServerUnavailable):
-    """The server answered with an HTTP error."""
-
-    code = 0
-
-    @classmethod
-    def of(cls, base_url: str, response: httpx.Response) -> ServerUnavailable | ReplyError:
-        said = clip(_error_text(response))
-        if response.status_code in (400, 413, 422):
-            return ReplyError(f"the model server refused the request: {said}")
-        hint = {
-            401: "the key is wrong",
-            403: "the key is wrong",
-            404: "no such model or path there",
-            429: "it is overloaded",
-        }.get(response.status_code, said)
-        error = cls(f"the model server at {base_url} answered {response.status_code}: {hint}")
-        error.code = response.status_code
-        return error
-
-
-def _error_text(response: httpx.Response) -> str:
-    try:
-        data = response.json()
-        inner = data.get("error", data)
-        return str(inner.get("message", inner) if isinstance(inner, dict) else inner)
-    except (ValueError, AttributeError):
-        return response.text
-
-
-def _backoff(attempt: int, retry_after: str | None = None) -> float:
-    """Seconds to wait: what the server asks for, else 0.25, 0.5, 1 ... with jitter."""
-    if retry_after is not None and retry_after.strip().isdigit():
-        return min(float(retry_after), MAX_WAIT_S)
-    return min(0.25 * 2.0**attempt, MAX_WAIT_S) * random.uniform(0.75, 1.25)
-
-
-def _message(message: Message) -> dict[str, Any]:
-    if all(isinstance(part, TextPart) for part in message.parts):
-        return {"role": message.role, "content": "".join(p.text for p in message.parts if isinstance(p, TextPart))}
-    return {"role": message.role, "content": [_part(part) for part in message.parts]}
-
-
-def _part(part: TextPart | ImagePart) -> dict[str, Any]:
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    return {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(part.png).decode()}}

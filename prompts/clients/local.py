@@ -17,6 +17,7 @@ from typing import Any
 
 from prompts.clients.base import ChatReply, ChatRequest, Message, TextPart, clip, parse_json
 from prompts.clients.choices import normalise
+from prompts.clients.spans import call_span, export_if_asked
 from retriever.errors import ModelError, ReplyError, ServerUnavailable
 
 
@@ -144,6 +145,7 @@ class LocalClient:
         max_batch: int = 8,
         timeout_s: float = 120.0,
     ) -> None:
+        export_if_asked()
         self._core = LocalModel(base_dir, adapter_dir, device=device)
         self._use_adapter = adapter_dir is not None
         self._name = name or base_dir.name
@@ -163,6 +165,12 @@ class LocalClient:
         return other
 
     async def complete(self, request: ChatRequest) -> ChatReply:
+        with call_span(request, "transformers", self._name) as span:
+            reply = await self._complete(request)
+            span.answered(reply)
+        return reply
+
+    async def _complete(self, request: ChatRequest) -> ChatReply:
         began = time.monotonic()
         limit = request.deadline_s or self._timeout_s
         job = _Job(request, self._use_adapter, began + limit)
