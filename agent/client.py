@@ -131,6 +131,10 @@ class Client(_Base):
     def export(self, thread: str) -> Json:
         return self._do(calls.export(thread))
 
+    def case(self, thread: str) -> bytes:
+        """The case file, an archive."""
+        return self._do(calls.case(thread))
+
     def galleries(self) -> list[GalleryInfo]:
         return self._do(calls.galleries())
 
@@ -220,6 +224,9 @@ class AsyncClient(_Base):
 
     async def export(self, thread: str) -> Json:
         return await self._do(calls.export(thread))
+
+    async def case(self, thread: str) -> bytes:
+        return await self._do(calls.case(thread))
 
     async def galleries(self) -> list[GalleryInfo]:
         return await self._do(calls.galleries())

@@ -95,6 +95,10 @@ def export(thread: str) -> Call[Json]:
     return Call(method="GET", path=f"{_thread(thread)}/export", read=dict)
 
 
+def case(thread: str) -> Call[bytes]:
+    return Call(method="GET", path=f"{_thread(thread)}/case", read=bytes, raw=True)
+
+
 def galleries() -> Call[list[GalleryInfo]]:
     return Call(
         method="GET", path="/v1/galleries", read=lambda d: [GalleryInfo.from_json(g) for g in d["galleries"]]

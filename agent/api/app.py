@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import Match
 
 from agent.api import errors, routes_galleries, routes_threads
 from agent.api.gate import LOOPBACK, Gate
@@ -25,6 +26,7 @@ from agent.context import Context
 ABOUT = """Finds the place that a person describes, and says why. Every error has the form
 `{"error": {"code", "message", "request_id"}}`. Pictures are uploaded, never fetched from an address."""
 
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
 HEADERS = ["Authorization", "X-API-Key", "Content-Type", "Accept"]
 
 
@@ -52,9 +54,18 @@ def create_app(
             app.state.service = service
             yield
 
-    app = FastAPI(title="Sightline", version="1", description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Sightline",
+        version="1",
+        description=ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     for router in (routes_galleries.open_router, routes_galleries.router, routes_threads.router):
         app.include_router(router)
+    app.add_api_route("/v1/{rest:path}", _nowhere, methods=METHODS, include_in_schema=False)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     errors.install(app)
     if origins:
@@ -62,6 +73,16 @@ def create_app(
         app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=methods, allow_headers=HEADERS)
     app.add_middleware(Gate, hosts=hosts, origins=origins)
     return app
+
+
+async def _nowhere(request: Request) -> None:
+    """What is under ``/v1`` and no route of ours. It would be the page's otherwise. Raises ``HTTPException``."""
+    known = (route for route in request.app.routes if getattr(route, "endpoint", None) is not _nowhere)
+    partly = [route for route in known if route.matches(request.scope)[0] is Match.PARTIAL]
+    allowed = sorted({method for route in partly for method in route.methods})
+    if allowed:
+        raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+    raise HTTPException(404, "the API has no such path; /openapi.json lists all")
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

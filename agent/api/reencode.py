@@ -55,6 +55,8 @@ def reencode(raw: bytes, mark: str) -> bytes:
             small = ImageOps.exif_transpose(_small(picture))
     except BadImage:
         raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise BadImage("too_many_pixels", f"the picture has too many pixels; at most {MAX_PIXELS:,} are read") from None
     except MemoryError:
         raise BadImage("bomb", "the picture unpacks to more memory than one picture may take") from None
     except Exception as error:  # a decoder given rubbish may raise anything; all of it means the same

@@ -25,6 +25,7 @@ _STREAM = (
     'id: 1\nevent: step\ndata: {"name":"claims","phase":"started"}\n\n'
     'id: 9\nevent: sentence\ndata: {"en":"...","zh":"...","cites":["tile:t-a"],"level":0}\n\n'
 )
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _TURN: dict[int | str, dict[str, Any]] = {
     **problems(404, 408, 413),
     200: {
@@ -118,6 +119,23 @@ async def export(thread: ThreadId, who: Who, service: Serv) -> Response:
     desk, entry = await service.mine(who, thread)
     name = f'attachment; filename="sightline-{entry.id}.json"'
     return json_response(await exported(desk, entry.id), headers={"Content-Disposition": name})
+
+
+@router.get(
+    "/threads/{thread}/case", response_class=Response, operation_id="case_file",
+    responses={**problems(404), 200: {"content": {"application/zip": _BINARY}}},
+)  # fmt: skip
+async def case_file(thread: ThreadId, who: Who, service: Serv) -> Response:
+    """The thread as a case file: one archive with evidence, maps, report and hashes. Counts as a turn."""
+    from agent.casefile import case_bytes
+
+    desk, entry = await service.mine(who, thread)
+    service.meter.turn(who.bucket, who.quota)
+    with service.meter.at_once(who.bucket):
+        async with service.lock(entry.id):
+            data = await case_bytes(desk, entry.id)
+    name = f'attachment; filename="sightline-{entry.id}.zip"'
+    return Response(data, headers={"Content-Disposition": name}, media_type="application/zip")
 
 
 async def _order(order: Any, who: Principal, service: Service) -> Json:

@@ -11,12 +11,14 @@ import pytest
 from api_kit import ANN, BOB, KEYS, app_of, auth, context_of, events, picture, town
 from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
+from starlette.responses import PlainTextResponse
 
 from agent.api import limits
 from agent.api.answers import EventOut, ExportOut, GalleriesOut, HistoryOut, ThreadsOut, TilesOut, TurnOut
 from agent.api.app import create_app
 from agent.api.keys import Keyring, KeysError, new_key
 from agent.api.records import Upload
+from agent.casefile import verify_bytes
 from agent.turns import Thread, Turn
 from retriever.errors import SightlineError
 from retriever.types import Tile
@@ -122,11 +124,32 @@ def test_threads_are_named_branched_exported_and_forgotten(client: TestClient) -
     assert thread not in left
 
 
+@pytest.mark.slow
+def test_a_thread_as_a_case_file(client: TestClient) -> None:
+    thread = locate(client)["thread"]
+    answer = client.get(f"/v1/threads/{thread}/case", headers=auth(ANN))
+    assert answer.headers["content-type"] == "application/zip"
+    assert verify_bytes(answer.content)[0].entries > 5
+    assert code(client.get(f"/v1/threads/{thread}/case", headers=auth(BOB))) == (404, "no_thread")
+
+
+def test_paths_and_methods_that_are_not_there_are_the_apis_even_beside_a_page(tmp_path: Path) -> None:
+    app = app_of(tmp_path, keys="")
+    app.mount("/", PlainTextResponse("the page"))
+    with TestClient(app) as client:
+        assert client.get("/anything").text == "the page"
+        assert code(client.get("/v1/nothing")) == (404, "not_found")
+        wrong = client.put("/v1/locate")
+        assert code(wrong) == (405, "method_not_allowed")
+        assert wrong.headers["allow"] == "POST"
+
+
 def test_another_user_gets_404_wherever_a_thread_can_be_named(client: TestClient) -> None:
     thread = locate(client)["thread"]
     mine = client.get(f"/v1/threads/{thread}", headers=auth(ANN)).json()
     asked = [
-        ("GET", "", None), ("GET", "/history", None), ("GET", "/export", None), ("DELETE", "", None),
+        ("GET", "", None), ("GET", "/history", None), ("GET", "/export", None), ("GET", "/case", None),
+        ("DELETE", "", None),
         ("PATCH", "", {"title": "mine now"}), ("POST", "/branches", {}), ("POST", "/messages", {"text": "hello"}),
     ]  # fmt: skip
     for method, path, body in asked:

@@ -57,7 +57,8 @@ def real(address: tuple[str, str]) -> dict[str, str]:
 def test_nothing_that_is_sent_makes_the_server_fail(
     case: schemathesis.Case, address: tuple[str, str], real: dict[str, str]
 ) -> None:
-    if case.method != "DELETE" and case.path_parameters and len(str(case.body)) % 4:
+    # A case file of a real thread is printed as PDF, which takes seconds; it has a test of its own.
+    if case.method != "DELETE" and not case.path.endswith("/case") and case.path_parameters and len(str(case.body)) % 4:
         case.path_parameters.update({k: v for k, v in real.items() if k in case.path_parameters})
     case.call_and_validate(base_url=address[0], headers=auth(address[1]), checks=CHECKS)
 
