@@ -25,7 +25,7 @@ from retriever.types import canonical_json
 
 FORMAT = "sightline-case/1"
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
-MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 28
 MAX_ENTRIES = 4_000
 _NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)?[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _DATE = (1980, 1, 1, 0, 0, 0)

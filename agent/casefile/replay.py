@@ -16,10 +16,11 @@ from typing import Any, Literal
 from agent.answer import Told, explain_shown
 from agent.casefile import again
 from agent.casefile.case import ArchiveGallery, ArchiveJudge, Case, candidates_then, open_case
+from agent.casefile.errors import CaseError
 from agent.confidence import Confidence, Posterior
 from agent.context import Context
 from agent.ledger import map_evidence, net_support
-from agent.rerankers import Kit, Reranker, create
+from agent.rerankers import Kit, create
 from agent.verdict import verdict
 from retriever.errors import SightlineError
 from retriever.posterior import Features, Prior, Weights
@@ -110,7 +111,11 @@ async def replay_case(
     case = open_case(path, key=key, digest=digest)
     if context is not None:
         kit, model = context.kit, context.model
-    return await _replayed(case, kit or Kit(), model, context)
+    try:
+        return await _replayed(case, kit or Kit(), model, context)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+        # Whole, and yet written by somebody else than export_case.
+        raise CaseError(f"{path} is whole, but holds what no case file does ({error!r:.120})") from error
 
 
 async def _replayed(case: Case, kit: Kit, model: str, context: Context | None) -> Replay:
@@ -158,20 +163,12 @@ async def _ranked(case: Case, kit: Kit, gallery: Any, live: bool) -> tuple[Ranki
         then = tuple(_then(c) for c in case.candidates)
         told = f"the order of the method {name!r} cannot be found without its model, so the archive's order is kept"
         return Ranking(query_id=query.id, method=name, judgements=then), told
-    reranker = _same_method(name, kit)
-    candidates = candidates_then(case)
-    if reranker is None:
-        then = tuple(_then(c) for c in case.candidates)
-        told = f"this installation has no method {name!r}, so the archive's order is kept"
-        return Ranking(query_id=query.id, method=name, judgements=then), told
-    return await reranker.rerank(query, case.claims, candidates, gallery), ""
-
-
-def _same_method(name: str, kit: Kit) -> Reranker | None:
     try:
-        return create(name, kit)
-    except SightlineError:
-        return None
+        return await create(name, kit).rerank(query, case.claims, candidates_then(case), gallery), ""
+    except SightlineError as error:
+        then = tuple(_then(c) for c in case.candidates)
+        told = f"the method {name!r} cannot be used here ({error}), so the archive's order is kept"
+        return Ranking(query_id=query.id, method=name, judgements=then), told
 
 
 def _then(candidate: Json) -> Judgement:

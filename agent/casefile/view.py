@@ -11,6 +11,7 @@ from agent.casefile.words import Pair, attribution, plain_all, say
 from agent.graph import STEPS
 from agent.phrasing import STANCES, VERDICTS, percent, source, stances
 from prompts.wording import claim_en, claim_zh
+from retriever.geo import distance_m
 from retriever.types import Claim
 
 Json = dict[str, Any]
@@ -185,6 +186,9 @@ def reasons(candidate: Json, case: Case) -> list[Pair]:
         said.append(say("why_lacks", clues=_clues(lacks)))
     if not said:
         said.append(say("not_excluded"))
+    apart = float(distance_m(first["lat"], first["lon"], candidate["lat"], candidate["lon"]))
+    if 0 < apart < case.case["gallery"]["size_m"]:
+        said.insert(0, say("why_overlaps", apart=round(apart)))
     return [*said, *_numbers(candidate, first)]
 
 

@@ -285,6 +285,23 @@ def test_the_terminal_exports_verifies_and_says_what_is_missing(
     assert "no thread" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weights", None), ("weights", {"match": "x"}), ("prior", {}), ("prior", {"n": 0}), ("effects", []),
+        ("fitted", {"strange": 1}), ("outside", "x"), ("outside", None), ("prior", [1]),
+    ],
+)  # fmt: skip
+async def test_nonsense_in_a_whole_archive_is_said_plainly(tmp_path: Path, name: str, value: Any) -> None:
+    path = tmp_path / "odd.zip"
+    path.write_bytes(rewritten(town_case(), posterior=lambda p: {**p, name: value}))
+    if name == "effects":
+        assert (await replay_case(path)).reproduced
+        return
+    with pytest.raises(CaseError, match="no case file does"):
+        await replay_case(path)
+
+
 async def test_a_folder_is_no_case(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="cannot be read"):
         await replay_case(tmp_path)
