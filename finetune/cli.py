@@ -21,6 +21,9 @@ def register(app: typer.Typer) -> None:
     from finetune.cli_crossencoder import register as register_cross_encoder
 
     register_cross_encoder(train)
+    from finetune.cli_contrastive import register as register_contrastive
+
+    register_contrastive(train)
     if importlib.util.find_spec("finetune.cli_judge"):
         from finetune.cli_judge import register as register_judge
 

@@ -75,7 +75,7 @@ def open_clip_tokenizer(config: Mapping[str, Any], context: int, *, folder: Path
     if not name:
         return open_clip.SimpleTokenizer(context_length=context, **options)
     try:
-        return open_clip.HFTokenizer(str(name), context_length=context, **options)
+        return open_clip.tokenizer.HFTokenizer(str(name), context_length=context, **options)
     except Exception as error:  # hub and file errors have no common base
         raise ModelError(
             f"the tokenizer {name} cannot be loaded ({error}): give its folder as `tokenizer` in the recipe"

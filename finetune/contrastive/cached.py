@@ -55,8 +55,8 @@ def backward(query: Side, tile: Side, loss: Loss, *, cached: bool) -> float:
         leaves.append(torch.cat(parts)[side.order.to(parts[0].device)].detach().requires_grad_())
     value = loss(*leaves)
     value.backward()  # type: ignore[no-untyped-call]
-    for side, leaf, seen in zip((query, tile), leaves, states, strict=True):
-        _again(side, leaf, seen)
+    for side, leaf, state in zip((query, tile), leaves, states, strict=True):
+        _again(side, leaf, state)
     return float(value.detach())
 
 
@@ -77,7 +77,7 @@ def _again(side: Side, leaf: torch.Tensor, states: Sequence[Any]) -> None:
         if learns:
             with _replayed(state):
                 features = side.encode(piece)
-            features.backward(wanted[start : start + size].to(features.dtype))
+            torch.autograd.backward(features, wanted[start : start + size].to(features.dtype))
         start += size
 
 

@@ -45,7 +45,7 @@ class Team:
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """[B / size, D] of each process to [B, D] in the order of their ranks, with gradients."""
-        return rows if self.size == 1 else _Gather.apply(rows)  # type: ignore[no-any-return, no-untyped-call]
+        return rows if self.size == 1 else _Gather.apply(rows)  # type: ignore[no-untyped-call]
 
     def share(self, rows: Any) -> Any:
         """The part of a whole batch's rows that this process computes."""
@@ -65,14 +65,16 @@ class Team:
             flat = torch.cat([_gradient(p).reshape(-1).float() for p in bucket])
             dist.all_reduce(flat)
             flat /= self.size
-            for p, piece in zip(bucket, flat.split([p.numel() for p in bucket]), strict=True):
+            pieces = torch.split(flat, [p.numel() for p in bucket])
+            for p, piece in zip(bucket, pieces, strict=True):
                 p.grad = piece.view_as(p).to(p.dtype)
 
     def equalise(self, tensors: Iterable[torch.Tensor]) -> None:
         """Give all processes the first one's values, in place."""
         if self.size > 1:
-            for tensor in tensors:
-                dist.broadcast(tensor, 0)
+            with torch.no_grad():
+                for tensor in tensors:
+                    dist.broadcast(tensor, 0)
 
     def wait(self) -> None:
         if self.size > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ import yaml
 from retriever.errors import SourceError
 
 Tower = Literal["image", "text"]
-KINDS = ("cvg-text", "vigor", "university-1652", "setvl-480k", "views")
+KINDS = ("cvg-text", "cvg-maps", "vigor", "university-1652", "setvl-480k", "views")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +173,7 @@ def _made(cls: type[Any], said: Mapping[str, Any], where: str) -> Any:
 
 def _check(recipe: Recipe, where: str) -> None:
     towers = sorted({*recipe.model.frozen, *recipe.model.lora})
-    chosen = [
+    chosen: list[tuple[str, Sequence[str], Sequence[str]]] = [
         ("tower", towers, ("image", "text")),
         ("kind of source", [s.kind for s in recipe.sources], KINDS),
         ("way to stretch", [recipe.model.stretch], ("linear", "keep_prefix")),
