@@ -208,7 +208,12 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
         "shown": min(context.top, len(explained)),
         "outside_probability": posterior["outside"],
         "elsewhere_probability": posterior["elsewhere"],
-        "confidence": {"calibrated": posterior["calibrated"], "note": posterior["note"]},
+        "confidence": {
+            "calibrated": posterior["calibrated"],
+            "note": posterior["note"],
+            # A case file written later must not take the weights of that day for those of the answer.
+            "weights": context.kit.confidence.weights.to_json(),
+        },
         "effects": state.get("effects") or {},
         "prior": state["prior"],
         "method": state["ranking"]["method"],

@@ -106,7 +106,7 @@ def documents(source: Source, context: Context) -> Documents:
         "candidates": [{**_beside(c), **entries[c["tile_id"]]} for c in result["candidates"]],
         "evidence": {c["tile_id"]: c["evidence"] for c in result["candidates"]},
         "explanations": {c["tile_id"]: _words(c) for c in result["candidates"]},
-        "posterior": _posterior(state, context),
+        "posterior": _posterior(state),
         "tiles": [context.gallery.tile(c["tile_id"]).to_json() for c in result["candidates"]],
         "trace": _trace(source, context, entries),
         "versions": _versions(source, context),
@@ -174,9 +174,8 @@ def _query(source: Source, context: Context, pictures: dict[str, bytes]) -> Json
     }
 
 
-def _posterior(state: State, context: Context) -> Json:
+def _posterior(state: State) -> Json:
     result: Json = state["result"]
-    used = _confidence(result, context)
     posterior = state.get("posterior") or {}
     return {
         "cells": posterior.get("cells", {}),
@@ -186,21 +185,19 @@ def _posterior(state: State, context: Context) -> Json:
         "note": result["confidence"]["note"],
         "prior": result["prior"],
         "effects": result.get("effects") or {},
-        "weights": used.weights.to_json(),
-        "fitted": {"calibrated": used.calibrated, "note": used.note, "judge": used.judge},
+        "weights": _weights(result),
     }
 
 
-def _confidence(result: Json, context: Context) -> confidence.Confidence:
-    """The weights that the answer was computed with: the desk's, or those of the models that answered then."""
-    if context.model == result["judge"]["model"] and context.encoder == result["encoder"]:
-        return context.kit.confidence
-    return confidence.load(result["judge"]["model"], result["encoder"])
+def _weights(result: Json) -> Json:
+    """The weights that the answer was computed with; an answer that does not say had those fitted for its models."""
+    kept: Json | None = result["confidence"].get("weights")
+    return kept or confidence.load(result["judge"]["model"], result["encoder"]).weights.to_json()
 
 
 def _versions(source: Source, context: Context) -> Json:
     result, prompt = _result(source), _prompt(source.state)
-    weights = _confidence(result, context).weights.to_json()
+    weights = _weights(result)
     return {
         **versions.at_hand(),
         "models": {

@@ -122,7 +122,7 @@ async def _replayed(case: Case, kit: Kit, model: str, context: Context | None) -
     kit = dataclasses.replace(kit, judge=again.forgetful(kit.judge))
     gallery, live = ArchiveGallery(case), kit.judge is not None and again.was_judged(case)
     weights = Weights.from_json(case.posterior["weights"])
-    confidence = Confidence(weights=weights, **case.posterior["fitted"])
+    confidence = Confidence(weights=weights)
     used = dataclasses.replace(kit, judge=kit.judge if live else ArchiveJudge(case), confidence=confidence)
     checks = {t: map_evidence(gallery, t, case.claims) or () for t in case.tiles}  # type: ignore[arg-type]
     ranking, order_told = await _ranked(case, used, gallery, live)

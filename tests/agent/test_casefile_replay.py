@@ -134,6 +134,27 @@ async def test_other_weights_of_the_confidence_are_named(case: Path, monkeypatch
     assert states(found)["confidence"] == "same"
 
 
+async def test_the_weights_are_those_of_the_answer_not_of_the_day_of_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agent import confidence
+    from retriever.posterior import Weights
+
+    gallery = FakeGallery(_folder(tmp_path / "a"))
+    path = tmp_path / "case.zip"
+    context = context_of(gallery, FakeJudge(), tmp_path, FakeRetriever(gallery))
+    async with open_desk(context, tmp_path / "threads.sqlite") as desk:
+        await desk.locate(TEXT, thread="t")
+    # Fitted again since, and the desk that exports has no judge at all.
+    new = confidence.Confidence(weights=Weights(match=5.0, outside=3.0), calibrated=True)
+    monkeypatch.setattr(confidence, "load", lambda judge, encoder: new)
+    later = dataclasses.replace(context, kit=Kit(confidence=new), model="none")
+    async with open_desk(later, tmp_path / "threads.sqlite") as desk:
+        path.write_bytes(await case_bytes(desk, "t"))
+    found = await replay_case(path)
+    assert found.reproduced, found.steps
+
+
 async def test_another_gallery_is_named_and_its_tiles_compared(tmp_path: Path) -> None:
     gallery = FakeGallery(_folder(tmp_path / "a"))
     data = await _toy(gallery, tmp_path)
@@ -289,7 +310,7 @@ def test_the_terminal_exports_verifies_and_says_what_is_missing(
     ("name", "value"),
     [
         ("weights", None), ("weights", {"match": "x"}), ("prior", {}), ("prior", {"n": 0}), ("effects", []),
-        ("fitted", {"strange": 1}), ("outside", "x"), ("outside", None), ("prior", [1]),
+        ("outside", "x"), ("outside", None), ("prior", [1]),
     ],
 )  # fmt: skip
 async def test_nonsense_in_a_whole_archive_is_said_plainly(tmp_path: Path, name: str, value: Any) -> None:
