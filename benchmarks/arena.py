@@ -60,6 +60,13 @@ def described(gallery: Gallery, out: Path, *, n: int, seed: int) -> Path:
     return path
 
 
+def few(path: Path, n: int = 12) -> Path:
+    """The first descriptions alone, for measuring time."""
+    out = path.with_name(f"{path.stem}-{n}.jsonl")
+    out.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:n]), encoding="utf-8")
+    return out
+
+
 def main() -> None:
     """Build what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -73,7 +80,7 @@ def main() -> None:
         if name in GENERATED:
             path = described(gallery, args.out, n=args.queries, seed=args.seed)
             count = len(path.read_text(encoding="utf-8").splitlines())
-            err.print(f"{count} descriptions in {path}")
+            err.print(f"{count} descriptions in {path}; the first of them in {few(path)}")
         err.print(f"{len(gallery)} tiles in {gallery.path}")
 
 

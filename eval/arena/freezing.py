@@ -60,7 +60,8 @@ def _checked(queries: Sequence[LocatedQuery], chosen: QuerySet) -> None:
 def _header(
     config: Config, chosen: QuerySet, gallery: Gallery, queries: Sequence[LocatedQuery], weights: Weights
 ) -> dict[str, Any]:
-    texts = json.dumps([[q.query.to_json(), q.lat, q.lon, q.named] for q in queries], ensure_ascii=False)
+    told = [[q.query.to_json(), q.lat, q.lon, q.named, *([q.tile_id] if q.tile_id else [])] for q in queries]
+    texts = json.dumps(told, ensure_ascii=False)
     return {
         "set": chosen.name,
         "group": chosen.group,
@@ -191,6 +192,7 @@ def _line(asked: Asked) -> dict[str, Any]:
         "source": q.source,
         "location": q.location,
         "area": q.area,
+        **({} if q.tile_id is None else {"tile_id": q.tile_id}),
         "removed": asked.removed,
         "claims": [c.to_json() for c in asked.claims],
         "prior": asked.prior.to_json(),

@@ -118,6 +118,7 @@ def _read(row: Mapping[str, Any]) -> Asked:
             source=row["source"],
             location=row["location"],
             area=row["area"],
+            tile_id=row.get("tile_id"),
         ),
         removed=row["removed"],
         claims=tuple(Claim.from_json(c) for c in row["claims"]),

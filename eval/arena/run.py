@@ -184,8 +184,9 @@ async def _method(
             line = await judging.judge(bench, method, reranker, asked, shuffle, top)
             judged, failed = judged + 1, failed + ("error" in line)
             sink.write(json.dumps(line, ensure_ascii=False) + "\n")
+            # With the system before the next is asked: a kill loses nothing. The disk gets it once, at the end.
             sink.flush()
-            os.fsync(sink.fileno())
+        os.fsync(sink.fileno())
     return Done(judged=judged, kept=len(known), failed=failed)
 
 
