@@ -27,7 +27,10 @@ def register(app: typer.Typer) -> None:
 def serve_model(
     model: Annotated[str, typer.Option(help="A shipped model or a folder with base/ and adapter/.")] = "mini-judge",
     base: Annotated[Path | None, typer.Option(help="Folder of a base model, instead of --model.")] = None,
-    adapter: Annotated[Path | None, typer.Option(help="Folder of a LoRA adapter for it.")] = None,
+    adapter: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a LoRA adapter for it; further ones are served beside it, each by its name."),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")] = 0,
     backend: Annotated[str, typer.Option(help="auto, vllm or transformers.")] = "auto",
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running; it stops after 30 idle minutes.")] = False,
@@ -45,7 +48,7 @@ def serve_model(
     elif backend not in ("auto", "vllm", "transformers"):
         raise SightlineError(f"--backend {backend!r} is none of auto, vllm, transformers")
     else:
-        _serve(console, model, base, adapter, port, backend, detach)
+        _serve(console, model, base, adapter or [], port, backend, detach)
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False) -> None:
@@ -71,7 +74,7 @@ def _status(console: Console) -> None:
 
 
 def _serve(
-    console: Console, model: str, base: Path | None, adapter: Path | None, port: int, backend: str, detach: bool
+    console: Console, model: str, base: Path | None, adapters: list[Path], port: int, backend: str, detach: bool
 ) -> None:
     from agent.serving import IDLE_S, ModelServer
     from agent.serving_bundle import JudgeBundle
@@ -81,7 +84,7 @@ def _serve(
     def say(line: str) -> None:
         console.print(Text(line))
 
-    bundle = JudgeBundle.find(model, base=base, adapter=adapter)
+    bundle = JudgeBundle.find(model, base=base, adapter=next(iter(adapters), None), beside=adapters[1:])
     if backend == "transformers" or (backend == "auto" and vllm_problem() is not None):
         judge = open_judge(bundle, backend="transformers", say=say)
         say(f"{judge.label} answers correctly; commands load it themselves, so there is nothing to serve")
@@ -98,6 +101,8 @@ def _serve(
     console.print(
         Text.assemble(f"serving {state.judge_model} at ", (f"{state.url}/v1", "bold"), f"{again}; key: {state.key}")
     )
+    for name in bundle.beside:
+        console.print(Text(f"beside it: {name}"))
     if report is not None:
         console.print(f"golden answers: {report.n}, mean difference {report.mean_abs_diff:.6f}")
     if detach or server.reused:

@@ -35,7 +35,7 @@ class ModelServer:
     """A vLLM server for one bundle. ``with ModelServer(bundle) as server: server.state.client()``.
 
     ``keep``: other commands find it, it outlives this process, and stops after ``idle_s`` seconds without a request.
-    ``bound``: it ends with this process all the same.
+    ``bound``: it ends with this process all the same. ``prefix_caching``: off only to measure what it gains.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class ModelServer:
         bound: bool = False,
         idle_s: float = IDLE_S,
         start_s: float = START_S,
+        prefix_caching: bool = True,
         say: Say = lambda line: None,
     ) -> None:
         self.bundle = bundle
@@ -56,6 +57,7 @@ class ModelServer:
         self._bound = bound or not keep
         self._idle_s = idle_s
         self._start_s = start_s
+        self._prefix_caching = prefix_caching
         self._say = say
         self._state: ServerState | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,7 +110,7 @@ class ModelServer:
         key = secrets.token_urlsafe(24)
         log = Settings().folder("servers") / f"{self.bundle.judge_model}-{port}.log"
         url = f"http://{LOOPBACK}:{port}"
-        inner = command(self.bundle, host=LOOPBACK, port=port, kind=build[0])
+        inner = command(self.bundle, host=LOOPBACK, port=port, kind=build[0], prefix_caching=self._prefix_caching)
         owner = ["--idle", str(self._idle_s if self._keep else 0.0)]
         owner += ["--parent", str(os.getpid())] if self._bound else []
         argv = [sys.executable, "-m", "agent.serving_watch", "--url", url, *owner, "--", *inner]
@@ -130,6 +132,7 @@ class ModelServer:
             key=key,
             base_model=self.bundle.base_model,
             judge_model=self.bundle.judge_model,
+            beside=tuple(self.bundle.beside),
             log=str(log),
         )
         self._wait(state)

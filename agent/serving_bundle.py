@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from retriever.errors import ModelError
@@ -24,10 +25,17 @@ class JudgeBundle:
     base_hash: str
     adapter_hash: str
     """Empty where there is no adapter."""
+    beside: Mapping[str, Path] = field(default_factory=dict)
+    """Other adapters of the base that a server offers next to the judge, by name."""
 
     @classmethod
     def find(
-        cls, model: str | Path = "mini-judge", *, base: Path | None = None, adapter: Path | None = None
+        cls,
+        model: str | Path = "mini-judge",
+        *,
+        base: Path | None = None,
+        adapter: Path | None = None,
+        beside: Sequence[Path] = (),
     ) -> JudgeBundle:
         """A shipped or named bundle (``base/``, ``adapter/``, ``golden.json``), or base and adapter given apart.
 
@@ -40,9 +48,11 @@ class JudgeBundle:
         else:
             folder = base.parent if base.name == "base" else base
         _need(base, ("config.json", "tokenizer_config.json", "*.safetensors"), "base model")
-        if adapter is not None:
-            _need(adapter, ("adapter_config.json", "adapter_model.safetensors"), "adapter")
-            _fits(base, adapter)
+        if adapter is None and beside:
+            raise ModelError(f"{base} has no adapter to serve others beside; give the judge's adapter first")
+        for each in [*([] if adapter is None else [adapter]), *beside]:
+            _need(each, ("adapter_config.json", "adapter_model.safetensors"), "adapter")
+            _fits(base, each)
         golden = folder / "golden.json"
         return cls(
             name=folder.name,
@@ -51,6 +61,7 @@ class JudgeBundle:
             golden=golden if golden.is_file() else None,
             base_hash=content_hash(base),
             adapter_hash=content_hash(adapter) if adapter is not None else "",
+            beside={f"{folder.name}-{content_hash(each)[:10]}": each.resolve() for each in beside},
         )
 
     @property
@@ -64,6 +75,11 @@ class JudgeBundle:
         return f"{self.name}-{self.adapter_hash[:10]}" if self.adapter is not None else self.base_model
 
     @property
+    def adapters(self) -> dict[str, Path]:
+        """Every adapter by the name under which a server offers it, the judge's first."""
+        return {self.judge_model: self.adapter, **self.beside} if self.adapter is not None else {}
+
+    @property
     def window(self) -> int:
         """Tokens that a prompt and its answer may take together."""
         text = read_json(self.base, "config.json").get("text_config", {})
@@ -71,8 +87,8 @@ class JudgeBundle:
 
     @property
     def rank(self) -> int:
-        """The adapter's rank; 0 without one."""
-        return int(read_json(self.adapter, "adapter_config.json")["r"]) if self.adapter is not None else 0
+        """The largest of the adapters' ranks; 0 without one."""
+        return max((int(read_json(a, "adapter_config.json")["r"]) for a in self.adapters.values()), default=0)
 
 
 def content_hash(folder: Path) -> str:

@@ -44,13 +44,15 @@ def vllm_problem() -> str | None:
     return None
 
 
-def command(bundle: JudgeBundle, *, host: str, port: int, kind: Kind, concurrency: int = 16) -> list[str]:
+def command(
+    bundle: JudgeBundle, *, host: str, port: int, kind: Kind, concurrency: int = 16, prefix_caching: bool = True
+) -> list[str]:
     """The command line. The key is not in it: it travels in the environment, which other users cannot read."""
     argv = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     argv += ["--model", str(bundle.base), "--served-model-name", bundle.base_model]
     argv += ["--host", host, "--port", str(port)]
     argv += ["--max-model-len", str(bundle.window), "--max-num-seqs", str(concurrency)]
-    argv += ["--enable-prefix-caching"]
+    argv += ["--enable-prefix-caching" if prefix_caching else "--no-enable-prefix-caching"]
     # With allowed_token_ids this gives log-probabilities over exactly the allowed tokens.
     argv += ["--logprobs-mode", "processed_logprobs"]
     # Free whitespace lets a small model write blanks until the limit.
@@ -61,8 +63,8 @@ def command(bundle: JudgeBundle, *, host: str, port: int, kind: Kind, concurrenc
     argv += ["--disable-uvicorn-access-log"]
     if bundle.adapter is not None:
         rank = next((r for r in LORA_RANKS if r >= bundle.rank), LORA_RANKS[-1])
-        argv += ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", "2"]
-        argv += ["--lora-modules", f"{bundle.judge_model}={bundle.adapter}"]
+        argv += ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", str(max(2, len(bundle.adapters)))]
+        argv += ["--lora-modules", *(f"{name}={folder}" for name, folder in bundle.adapters.items())]
     if kind == "cpu":
         # Block size 16 fails on the CPU; the default finds few shared prefixes. bf16 is emulated on many CPUs.
         argv += ["--dtype", "float32", "--block-size", "32", "--enforce-eager"]

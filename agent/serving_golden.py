@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prompts.clients.base import ChatClient
@@ -23,9 +24,17 @@ class GoldenReport:
 
 
 async def check_golden(
-    client_with_adapter: ChatClient, client_base: ChatClient | None, golden: Golden, *, limit: int = 8
+    client_with_adapter: ChatClient,
+    client_base: ChatClient | None,
+    golden: Golden,
+    *,
+    limit: int = 8,
+    beside: Sequence[ChatClient] = (),
 ) -> GoldenReport:
-    """Ask the first ``limit`` requests. Raises ``ModelError`` where the answers differ or the adapter is idle."""
+    """Ask the first ``limit`` requests; adapters ``beside`` the judge's must only differ from the base.
+
+    Raises ``ModelError`` where the answers differ or an adapter is idle.
+    """
     requests, expected = golden.requests[:limit], golden.p[:limit]
     if not requests:
         raise ModelError("the bundle's golden file is empty; export the bundle again")
@@ -39,10 +48,17 @@ async def check_golden(
     change = None
     if client_base is not None:
         plain = await probabilities(client_base, requests)
-        change = max(abs(a - b) for a, b in zip(found, plain, strict=True))
-        if not change >= MIN_CHANGE:
-            raise ModelError(f"{client_with_adapter.name} answers like its base: the adapter was not applied")
+        change = _change(client_with_adapter, found, plain)
+        for other in beside:
+            _change(other, await probabilities(other, requests), plain)
     return GoldenReport(n=len(found), mean_abs_diff=difference, adapter_change=change)
+
+
+def _change(client: ChatClient, found: Sequence[float], plain: Sequence[float]) -> float:
+    change = max(abs(a - b) for a, b in zip(found, plain, strict=True))
+    if not change >= MIN_CHANGE:
+        raise ModelError(f"{client.name} answers like its base: the adapter was not applied")
+    return change
 
 
 __all__ = ["Golden", "GoldenReport", "check_golden", "load_golden"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -128,23 +128,27 @@ def _only_model(url: str, key: str) -> str:
 def verify(bundle: JudgeBundle, state: ServerState) -> GoldenReport | None:
     """Have a server show the bundle's golden answers; None if the bundle has none. Raises ``ModelError``."""
     base = state.client(base=True) if bundle.adapter is not None else None
-    return _golden(bundle, state.client(), base)
+    return _golden(bundle, state.client(), base, [state.client(model=name) for name in bundle.beside])
 
 
-def _golden(bundle: JudgeBundle, client: ChatClient, base: ChatClient | None) -> GoldenReport | None:
+def _golden(
+    bundle: JudgeBundle, client: ChatClient, base: ChatClient | None, beside: Sequence[ChatClient] = ()
+) -> GoldenReport | None:
     if bundle.golden is None:
         return None
     golden = load_golden(bundle.golden)
-    return asyncio.run(_check(client, base, golden))
+    return asyncio.run(_check(client, base, golden, beside))
 
 
-async def _check(client: ChatClient, base: ChatClient | None, golden: Golden) -> GoldenReport:
+async def _check(
+    client: ChatClient, base: ChatClient | None, golden: Golden, beside: Sequence[ChatClient]
+) -> GoldenReport:
     from prompts.clients.http import OpenAIClient
 
     try:
-        return await check_golden(client, base, golden)
+        return await check_golden(client, base, golden, beside=beside)
     finally:
-        for each in (client, base):
+        for each in (client, base, *beside):
             # An in-process client's base shares its thread, and both are still wanted.
             if isinstance(each, OpenAIClient):
                 await each.close()

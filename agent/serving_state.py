@@ -35,10 +35,12 @@ class ServerState:
     base_model: str
     judge_model: str
     log: str
+    beside: tuple[str, ...] = ()
+    """Names of the other adapters that it serves."""
 
-    def client(self, *, base: bool = False, concurrency: int = 16) -> OpenAIClient:
-        """A client for the judge, or for the base model without its adapter."""
-        model = self.base_model if base else self.judge_model
+    def client(self, *, base: bool = False, model: str = "", concurrency: int = 16) -> OpenAIClient:
+        """A client for the judge, for the base model without an adapter, or for another adapter by its name."""
+        model = model or (self.base_model if base else self.judge_model)
         return OpenAIClient(f"{self.url}/v1", model, self.key, concurrency=concurrency, dialect="vllm")
 
     def answers(self) -> bool:
@@ -50,12 +52,12 @@ class ServerState:
             names = {entry["id"] for entry in reply.json()["data"]} if reply.status_code == 200 else set()
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return False
-        return {self.base_model, self.judge_model} <= names
+        return {self.base_model, self.judge_model, *self.beside} <= names
 
 
 def state_path(bundle: JudgeBundle) -> Path:
     """Where the state of a kept server for this bundle lies."""
-    return Settings().folder("servers") / f"{bundle.base_model}+{bundle.judge_model}.json"
+    return Settings().folder("servers") / f"{'+'.join([bundle.base_model, bundle.judge_model, *bundle.beside])}.json"
 
 
 def find_server(bundle: JudgeBundle) -> ServerState | None:
@@ -127,8 +129,9 @@ def _group_lives(pid: int, process: subprocess.Popen[bytes] | None) -> bool:
 
 def _read_state(path: Path) -> ServerState | None:
     try:
-        return ServerState(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return ServerState(**(data | {"beside": tuple(data.get("beside", ()))}))
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 
