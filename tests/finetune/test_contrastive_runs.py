@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,31 @@ def test_a_killed_run_goes_on_to_the_same_loss_curve(tmp_path: Path) -> None:
     assert [v for _, v in curve(out)] == pytest.approx([v for _, v in wanted], rel=1e-4)
     a, b = (Encoder.load(folder).encode_text(["a bank"]) for folder in (bundle, again))
     assert np.allclose(a, b, atol=1e-3)
+
+
+def one_of_two(rank: int, plan: dict[str, Any], out: str, port: int) -> None:
+    """What torchrun starts."""
+    torch.set_num_threads(1)
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ.update({**where, "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)})
+    train(recipe_of(plan), Path(out))
+
+
+@pytest.mark.slow
+def test_two_processes_run_a_recipe_to_the_loss_curve_of_one(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path)
+    plan["phases"] = plan["phases"][:1]
+    train(recipe_of(plan), tmp_path / "one")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    torch.multiprocessing.spawn(one_of_two, args=(plan, str(tmp_path / "two"), port), nprocs=2)
+    one, two = (read_log(tmp_path / name) for name in ("one", "two"))
+    assert [e["step"] for e in two if "loss" in e] == list(range(1, 7))
+    assert [e["loss"] for e in two if "loss" in e] == pytest.approx([e["loss"] for e in one if "loss" in e], rel=1e-3)
+    assert [e["validation"]["mean"] for e in two if "validation" in e] == [
+        e["validation"]["mean"] for e in one if "validation" in e
+    ]
 
 
 def test_a_run_refuses_to_go_on_with_another_recipe(tmp_path: Path) -> None:
