@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.api.errors import told
 from agent.page.cards import Cards
 from agent.page.drawers import Drawers
 from agent.page.head import Head
@@ -188,11 +189,11 @@ class DeskPage:
         if self._work is not None and not self._work.done():
             self._work.cancel()
 
-    async def _turn(self, text: str, order: Json | None, told: str) -> None:
+    async def _turn(self, text: str, order: Json | None, shown: str) -> None:
         first = self.session.thread is None
         set_attribute(self.root, "aria_busy", "true")
         with self.root:
-            self.talk.begin(told)
+            self.talk.begin(shown)
             try:
                 async for event in self.session.run(text, order, self.lang):
                     await self._heard(event)
@@ -241,6 +242,9 @@ class DeskPage:
 
     def complain(self, message: str, kind: str) -> None:
         """An error in plain words, with what was wrong in particular below it."""
+        if self.session.who.user:
+            # Others than the desk's own user need not learn where its folders lie.
+            message = told(kind, message)[2]
         known = f"error_{kind}" if f"error_{kind}" in self.words.texts else "error_plain"
         self.talk.problem(self.say(known), message, retry=self._last is not None)
 

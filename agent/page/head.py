@@ -65,7 +65,7 @@ class Head:
         with node("details", classes="menu", data_test="export"):
             node("summary", page.say("export"))
             with node("div", classes="menu-list"):
-                for form in exports.forms():
+                for form in exports.FORMS:
                     button(
                         page.say(f"export_{form}"),
                         "",

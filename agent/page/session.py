@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +86,15 @@ class Session:
 
     async def export(self) -> Json:
         """What the desk exports. Raises ``SightlineError`` where nothing was said yet."""
-        made: Json = await self.desk.export(self._here())
-        return made
+        from agent.api.export import exported
+
+        return await exported(self.desk, self._here())
+
+    async def case(self) -> bytes:
+        """The thread's case file. Raises ``SightlineError`` where nothing was searched for yet."""
+        from agent.casefile import case_bytes
+
+        return await case_bytes(self.desk, self._here())
 
     async def attached(self, view: str, data: bytes) -> Json:
         """The order that adds a picture to the query, once it is kept. Raises ``SightlineError`` for a bad one."""
@@ -100,15 +107,18 @@ class Session:
         if self.busy:
             raise SightlineError("a turn is under way; wait for it or stop it")
         self.busy = True
-        thread, started = self.thread or new_thread(), time.monotonic()
+        thread = self.thread or new_thread()
         try:
             self.service.meter.turn(self.who.bucket, self.who.quota)
             with self.service.meter.at_once(self.who.bucket):
                 options: dict[str, Any] = {"owner": self.who.user, "spoken": spoken}
-                async for event in self.desk.stream(thread, text, order=order, **options):
-                    if event.kind == "turn":
-                        await self._stand(thread, Turn.from_json(event.data))
-                    yield Event(kind=event.kind, thread=thread, data={**event.data, "at_s": time.monotonic() - started})
+                stream: Any = self.desk.stream(thread, text, order=order, **options)
+                # The API's turns on this thread wait for the same lock; a turn that is stopped is undone inside it.
+                async with self.service.lock(thread), aclosing(stream):
+                    async for event in stream:
+                        if event.kind == "turn":
+                            await self._stand(thread, Turn.from_json(event.data))
+                        yield event
         finally:
             self.busy = False
 

@@ -7,8 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from agent.page.past import area_geojson
+import shapely
+
+from agent.casefile.areas import outline
 from agent.page.pictures import belief_url
+from retriever.area import Area
 from retriever.errors import SightlineError
 from retriever.pages.frame import button, node, set_attribute
 
@@ -202,7 +205,7 @@ class Where:
     def _limit(self, area: str) -> None:
         style = {"color": "#1857b6", "weight": 2, "dashArray": "6 5", "fill": False, "interactive": False}
         try:
-            shape = area_geojson(area)
+            shape = json.loads(shapely.to_geojson(outline(Area.parse(area))))
         except SightlineError as error:
             self.page.talk.tell(str(error))
             return
