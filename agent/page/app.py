@@ -37,11 +37,14 @@ class House:
 
     def __init__(self, app: FastAPI, folder: Path) -> None:
         self.app, self.folder = app, folder
-        self.token = secrets.token_urlsafe(16)
-        """Part of the base layer's address: who was let in knows it, nobody can guess it."""
+        self._tokens: dict[str, str] = {}
         self.mosaics: dict[str, Mosaic] = {}
         self.pictures: dict[str, Pictures] = {}
         self._signed_in: OrderedDict[str, Principal] = OrderedDict()
+
+    def token(self, gallery: str) -> str:
+        """Part of the address of a gallery's base layer: whose page shows the gallery knows it, nobody can guess it."""
+        return self._tokens.setdefault(gallery, secrets.token_urlsafe(16))
 
     @property
     def service(self) -> Service:
@@ -99,7 +102,8 @@ def mount(app: FastAPI, settings: Settings) -> None:
 def _routes(app: FastAPI, house: House) -> None:
     @app.get("/page/base/{token}/{gallery}/{z}/{x}/{y}", include_in_schema=False)
     async def base(token: str, gallery: str, z: int, x: int, y: int) -> Response:
-        if not secrets.compare_digest(token.encode(), house.token.encode()) or gallery not in house.service.desks:
+        known = house.token(gallery) if gallery in house.service.desks else ""
+        if not known or not secrets.compare_digest(token.encode(), known.encode()):
             return Response(status_code=404)
         data = await asyncio.to_thread(house.mosaic(gallery).tile, z, x, y)
         kept = {"Cache-Control": "private, max-age=86400"}

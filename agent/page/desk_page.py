@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,8 +173,9 @@ class DeskPage:
     # --- turns ------------------------------------------------------------------------------------------------------
 
     def ask(self, text: str = "", order: Json | None = None, *, told: str = "") -> None:
-        """Begin a turn; ``told`` is how the conversation shows it. While one is under way nothing happens."""
+        """Begin a turn; ``told`` is how the conversation shows it. While one is under way none is begun."""
         if self.session.busy or (self._work is not None and not self._work.done()):
+            self.talk.tell(self.say("busy"))
             return
         self._last = (text, order, told)
         self._work = asyncio.create_task(self._turn(text, order, told or text))
@@ -195,9 +197,12 @@ class DeskPage:
         with self.root:
             self.talk.begin(shown)
             try:
-                async for event in self.session.run(text, order, self.lang):
-                    await self._heard(event)
+                # Closed at once, whatever happens here: the thread's lock is held until it is.
+                async with aclosing(self.session.run(text, order, self.lang)) as events:
+                    async for event in events:
+                        await self._heard(event)
             except asyncio.CancelledError:
+                self.talk.over()
                 self.talk.draw()
                 self.talk.tell(self.say("stopped"))
                 await self.moved()
@@ -234,6 +239,7 @@ class DeskPage:
         turn = self.session.turn
         if turn is not None and turn.kind == "search":
             self.chosen = leader
+        self.talk.over()
         self.talk.draw()
         self.head.draw()
         await self.moved()
@@ -260,6 +266,11 @@ class DeskPage:
 
     async def key(self, name: str) -> None:
         """What a key does outside text fields."""
+        if self.drawers.are_open:
+            # What lies under a dialog is not to be moved by keys; Escape closes the dialog by itself.
+            if name in ("?", "o"):
+                self.drawers.shut()
+            return
         if name.isdigit() and name != "0":
             listed = self.session.candidates
             if int(name) <= len(listed):

@@ -39,6 +39,10 @@ class Drawers:
         with self._open:
             return node("div", classes="drawer desk")
 
+    @property
+    def are_open(self) -> bool:
+        return self._open is not None
+
     def shut(self) -> None:
         """Close what is open."""
         self._renaming = self._deleting = None

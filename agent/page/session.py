@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,7 @@ class Session:
         kept = await self.service.uploads.keep(self.who, view, data)
         return {"do": "attach", "image": [view, kept.sha256]}
 
-    async def run(self, text: str, order: Json | None, spoken: str) -> AsyncIterator[Event]:
+    async def run(self, text: str, order: Json | None, spoken: str) -> AsyncGenerator[Event]:
         """One turn as it happens; what the session stands at changes with its last event."""
         if self.busy:
             raise SightlineError("a turn is under way; wait for it or stop it")

@@ -27,6 +27,10 @@ class Talk:
         self.page = page
         self.composer = Composer(page)
         self._steps: dict[str, float] = {}
+        self._said: list[str] = []
+        self._asks: Element | None = None
+        self._under_way: str | None = None
+        """What the turn under way is about."""
 
     def draw(self) -> None:
         """Build it again; what was being written stays."""
@@ -42,6 +46,8 @@ class Talk:
                 self.now = node("div", classes="now")
             self._question()
             self.composer.draw()
+        if self._under_way is not None:
+            self.begin(self._under_way)
         self._down()
 
     def _welcome(self) -> None:
@@ -108,7 +114,7 @@ class Talk:
 
     def begin(self, told: str) -> None:
         """A turn has begun."""
-        page, self._steps = self.page, {}
+        page, self._steps, self._under_way = self.page, {}, told
         if self._asks is not None:
             self._asks.set_visibility(False)
         self.now.clear()
@@ -121,7 +127,7 @@ class Talk:
                     self.doing: Any = node("span", page.say("step_begin"), data_test="doing")
                 self.done = node("ul", classes="done")
                 self.reply: Any = node("p", "", classes="said", lang=self._lang(), data_test="streamed")
-        self._said: list[str] = []
+        self._said = []
         self.composer.working(True)
         self._down()
 
@@ -146,8 +152,13 @@ class Talk:
         self._said.append(data[self.page.lang])
         self.reply.set_text(("" if self.page.lang == "zh" else " ").join(self._said))
 
+    def over(self) -> None:
+        """No turn is under way any more."""
+        self._under_way = None
+
     def end(self) -> None:
         """The turn is over, however it ended."""
+        self.over()
         self.composer.working(False)
         for busy in [e for e in self.now.descendants() if "busy" in e.classes]:
             busy.delete()
@@ -175,7 +186,7 @@ class Talk:
 
     def _question(self) -> None:
         page, turn = self.page, self.page.session.turn
-        self._asks: Element | None = None
+        self._asks = None
         if turn is None or not turn.question:
             return
         asked = turn.question

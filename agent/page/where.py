@@ -61,7 +61,7 @@ class Where:
         # The element comes with a layer of somebody else's server; it is taken out before any browser hears of it.
         self.map.clear_layers()
         credit = html.escape(str(gallery.manifest.get("attribution", "")))
-        address = f"/page/base/{self.page.house.token}/{quote(gallery.id, safe='')}/{{z}}/{{x}}/{{y}}"
+        address = f"/page/base/{self.page.house.token(gallery.id)}/{quote(gallery.id, safe='')}/{{z}}/{{x}}/{{y}}"
         self.map.tile_layer(
             url_template=address,
             options={
