@@ -28,7 +28,7 @@ _EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
 
 def pdf_report(view: Json, case: Case) -> bytes:
     """The same case gives the same bytes on one machine. Without a Chinese font it is English and says so."""
-    paper = _Paper(chinese_font(), view["title"], _made(view))
+    paper = _Paper(chinese_font(), view["title"], _made(view), view["attribution"])
     paper.header(view)
     paper.answer(view["answer"])
     paper.locator(locator_of(case))
@@ -73,16 +73,28 @@ def chinese_font() -> Path | None:
     return next((f for f in usable if "regular" in f.name.lower()), usable[0] if usable else None)
 
 
+def _sheets(foot: str) -> Any:
+    """A4 with attribution and page number at the foot of every page."""
+    from fpdf import FPDF
+
+    class Sheets(FPDF):
+        def footer(self) -> None:
+            self.set_y(-12)
+            self.set_font("latin", "", 7)
+            self.set_text_color(*_GREY)
+            self.cell(0, 4, f"Sightline  ·  {foot[:150]}  ·  {self.page_no()} / {{nb}}", align="C")
+
+    return Sheets(format="A4")
+
+
 class _Paper:
     """Headings, paragraphs in both languages, tables and pictures."""
 
-    def __init__(self, chinese: Path | None, title: str, made: datetime) -> None:
-        from fpdf import FPDF
-
+    def __init__(self, chinese: Path | None, title: str, made: datetime, foot: str) -> None:
         # It reports every glyph that a font lacks, in a loop.
         logging.getLogger("fpdf").setLevel(logging.ERROR)
         logging.getLogger("fontTools").setLevel(logging.ERROR)
-        self.pdf = FPDF(format="A4")
+        self.pdf = _sheets(foot)
         self.pdf.set_creation_date(made)
         self.pdf.set_title(f"{words()['title'][0]}: {title}")
         self.pdf.set_margins(15, 14, 15)
@@ -174,6 +186,7 @@ class _Paper:
         self._head("candidates")
         self._pair(words()["shown_as"], 8.5, colour=_GREY)
         for c in candidates:
+            self.pdf.ln(1.5)
             self._picture(c, case, attribution)
             title = f"{c['rank']}. {c['tile_id']}: {self._joined(c['verdict'], ' ')}, {c['sure']}"
             self._text(title, 10.5, bold=True, colour=_COLOUR.get(c["class"], _INK))
