@@ -160,7 +160,7 @@ class Look:
             node("p", told[page.lang], classes="said", lang=lang, data_test="explanation")
             node("p", page.say(f"by_{told['author']}"), classes="soft")
         if candidate.get("explanation_error"):
-            node("p", candidate["explanation_error"], classes="note said")
+            node("p", candidate["explanation_error"], classes="soft said")
 
     # --- what is switched on, claim by claim ------------------------------------------------------------------------
 

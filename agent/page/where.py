@@ -27,6 +27,8 @@ _PENS = {"box": "Rectangle", "polygon": "Polygon", "circle": "Circle"}
 _DRAWN = """(e) => emit(e.layerType, e.layer._mRadius ? [e.layer._latlng.lat, e.layer._latlng.lng, e.layer._mRadius]
   : e.layer._latlngs[0].map((p) => [p.lng, p.lat]))"""
 _LINE = {"verdict": {"match": "#0f8a34", "no_match": "#b3171c", "cannot_tell": "#a06a00", None: "#1857b6"}}
+_FIRST, _MATTERS = 2, 0.05
+"""The map moves so that these first candidates and all of at least this confidence can be seen."""
 _LABELLED = 9
 """Candidates with their number on the map; these have keys as well."""
 
@@ -221,8 +223,9 @@ class Where:
         self._layers, self._prints = [], {}
 
     def fit(self) -> None:
-        """Move so that the candidates (or the whole gallery) can be seen."""
-        boxes = [c["bounds"] for c in self.page.session.candidates] or [
+        """Move so that the candidates that matter (or the whole gallery) can be seen."""
+        listed = self.page.session.candidates
+        boxes = [c["bounds"] for c in listed if c["rank"] <= _FIRST or (c["confidence"] or 0.0) >= _MATTERS] or [
             self.page.house.mosaic(self.page.session.desk.context.gallery.id).bounds
         ]
         west, south = min(b[0] for b in boxes), min(b[1] for b in boxes)
