@@ -79,9 +79,10 @@ def estimate(recipe: Recipe, dual: Dual, pairs: Pairs, *, processes: int = 1, fl
         flops += count * phase.batch * sum(n * _flops(shapes[t], dual, t, recipe) for t, n in parts.items())
         steps += count
         local = min(phase.batch // processes, recipe.piece or phase.batch)
-        # In pieces one tower's piece is in memory at a time; else both sides of the batch are.
-        held = [n * _activations(shapes[t], dual, t, recipe) for t, n in parts.items()]
-        most = max(most, int(local * (max(held) if recipe.piece else sum(held))))
+        # In pieces one piece of one side is in memory at a time; else both sides of the batch are.
+        one = {t: _activations(shapes[t], dual, t, recipe) for t, n in parts.items() if n}
+        row = max(one.values()) if recipe.piece else sum(parts[t] * size for t, size in one.items())
+        most = max(most, int(local * row))
     pictures = (len(pairs.tiles) + len(pairs.queries)) * 3 * dual.preprocess.size**2 if recipe.keep_pictures else 0
     return Estimate(
         parameters=parameters, learning=learning, state_bytes=4 * parameters + 12 * learning, activation_bytes=most,

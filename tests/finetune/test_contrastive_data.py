@@ -297,7 +297,7 @@ def test_the_estimate_counts_state_exactly_and_activations_within_a_factor_of_tw
     assert two.activation_bytes == guess.activation_bytes / 2
     assert two.seconds == guess.seconds / 2
     pieces = estimate(replace(recipe, piece=1), dual, found, flops_per_s=1e9)
-    assert pieces.activation_bytes == guess.activation_bytes / 4
+    assert pieces.activation_bytes == guess.activation_bytes / 8
 
 
 def test_the_estimate_reads_a_towers_shape() -> None:
