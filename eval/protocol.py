@@ -65,6 +65,8 @@ class LocatedQuery:
     """Queries of one location are resampled together; None: those with the same true tile."""
     heading_deg: float | None = None
     area: str | None = None
+    tile_id: str | None = None
+    """The one right tile, where the query file names it; None: the tile with the nearest centre."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,8 @@ class Truth:
 
     ``pool`` int64 [Q, M] are rows of the gallery; everything else is aligned with it: ``distance`` float64 [Q, M]
     metres from the true point to the tile's centre, ``holds`` bool [Q, M] whether the tile contains the point,
-    ``target`` int64 [Q] the column of the tile with the nearest centre.
+    ``target`` int64 [Q] the column of the tile that the query names, else of the one with the nearest centre.
+    Where a query names its tile, ``holds`` is true of that tile alone.
     """
 
     protocol: str
@@ -139,14 +142,22 @@ def _located(row: Mapping[str, Any]) -> LocatedQuery:
         location=row.get("location"),
         heading_deg=None if heading is None else float(heading),
         area=row.get("area"),
+        tile_id=_tile_id(row),
     )
+
+
+def _tile_id(row: Mapping[str, Any]) -> str | None:
+    named = row.get("tile_id")
+    if named is not None and (not isinstance(named, str) or not named):
+        raise TypeError("tile_id must be the id of a tile")
+    return named
 
 
 def truth(gallery: Places, queries: Sequence[LocatedQuery], protocol: str = "full") -> Truth:
     """What is right for ``queries`` in ``gallery``.
 
-    Raises ``EvaluationError`` for an unknown protocol, no queries, or a query whose point lies on no tile: such a
-    query has no right answer and would count as a miss for every method alike.
+    Raises ``EvaluationError`` for an unknown protocol, no queries, a query whose tile the gallery lacks, or one whose
+    point lies on no tile or not on its own: it has no right answer and every method alike would miss it.
     """
     if protocol not in PROTOCOLS:
         raise EvaluationError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
@@ -156,8 +167,10 @@ def truth(gallery: Places, queries: Sequence[LocatedQuery], protocol: str = "ful
     lon = np.array([q.lon for q in queries])
     distance = np.stack([distance_m(a, b, gallery.lat, gallery.lon) for a, b in zip(lat, lon, strict=True)])
     holds = _holds(gallery.bounds, lat, lon)
-    target = distance.argmin(axis=1)
+    target = _targets(gallery, queries, distance)
     _refuse_outside(gallery, queries, distance, holds, target)
+    named = np.array([q.tile_id is not None for q in queries])
+    holds[named] = np.arange(len(gallery.ids)) == target[named, None]
     clusters = tuple(q.location or f"{gallery.id}:{gallery.ids[t]}" for q, t in zip(queries, target, strict=True))
     pool = _pool(distance, target, protocol)
     return Truth(
@@ -168,6 +181,20 @@ def truth(gallery: Places, queries: Sequence[LocatedQuery], protocol: str = "ful
         target=(pool == target[:, None]).argmax(axis=1),
         clusters=clusters,
     )
+
+
+def _targets(gallery: Places, queries: Sequence[LocatedQuery], distance: Floats) -> Ints:
+    target: Ints = distance.argmin(axis=1)
+    rows = {tile: row for row, tile in enumerate(gallery.ids)}
+    for q, query in enumerate(queries):
+        if query.tile_id is not None:
+            if query.tile_id not in rows:
+                raise EvaluationError(
+                    f"query {query.query.id!r} names the tile {query.tile_id!r}, which gallery {gallery.id} does not "
+                    "hold; use the gallery that the queries were made for"
+                )
+            target[q] = rows[query.tile_id]
+    return target
 
 
 def _holds(bounds: Floats, lat: Floats, lon: Floats) -> Bools:
@@ -184,9 +211,12 @@ def _refuse_outside(
     outside = np.flatnonzero(~holds[rows, target])
     if outside.size:
         first = int(outside[0])
+        named = queries[first].tile_id
+        kind = "nearest" if named is None else "tile's"
+        where = "lies on no tile" if named is None else f"does not lie on its tile {named!r}"
         raise EvaluationError(
-            f"query {queries[first].query.id!r} ({outside.size} in all) lies on no tile of gallery {gallery.id}: the "
-            f"nearest centre is {distance[first, target[first]]:,.0f} m away; use the gallery of that area"
+            f"query {queries[first].query.id!r} ({outside.size} in all) {where} of gallery {gallery.id}: the "
+            f"{kind} centre is {distance[first, target[first]]:,.0f} m away; use the gallery of that area"
         )
 
 
@@ -194,5 +224,7 @@ def _pool(distance: Floats, target: Ints, protocol: str) -> Ints:
     n = distance.shape[1]
     if protocol == "full" or n <= PRIOR_TILES:
         return np.broadcast_to(np.arange(n), distance.shape).copy()
-    # Equal distances are broken by row, and the nearest tile of all is always the target.
-    return np.argsort(distance, axis=1, kind="stable")[:, :PRIOR_TILES]
+    # The target is shown even where it is a tile that the query names, with many at the same distance before it.
+    near = np.where(np.arange(n) == target[:, None], -1.0, distance)
+    # Equal distances are broken by row.
+    return np.argsort(near, axis=1, kind="stable")[:, :PRIOR_TILES]

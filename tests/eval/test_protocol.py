@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import types
 from pathlib import Path
@@ -62,6 +63,47 @@ def test_a_point_on_no_tile_is_refused_by_name() -> None:
     stray = LocatedQuery(query=Query(id="stray", text="x"), lat=2.0, lon=103.85, named=False, source="test")
     with pytest.raises(EvaluationError, match=r"'stray' .1 in all. lies on no tile"):
         truth(places(4), [*ask(1, 4), stray])
+
+
+def test_a_tile_that_the_query_names_is_the_one_right_tile_in_both_protocols() -> None:
+    gallery, (at,) = places(30), ask(1)
+    plain = truth(gallery, [at])
+    own = next(int(row) for row in np.flatnonzero(plain.holds[0]) if row != plain.target[0])
+    named = dataclasses.replace(at, tile_id=gallery.ids[own])
+    for protocol in ("full", "nearest100"):
+        right = truth(gallery, [named, at], protocol)
+        assert right.pool[0, right.target[0]] == own
+        assert right.pool[0][right.holds[0]].tolist() == [own]
+        assert right.holds[1].sum() > 1
+    assert truth(gallery, [named]).clusters == (f"g:{gallery.ids[own]}",)
+
+
+def test_the_named_one_of_many_tiles_of_the_same_place_is_shown_by_nearest100() -> None:
+    gallery = places(20)
+    gallery.lat[:], gallery.lon[:], gallery.bounds[:] = gallery.lat[0], gallery.lon[0], gallery.bounds[0]
+    asked = LocatedQuery(
+        query=Query(id="q", text="x"), lat=gallery.lat[0], lon=gallery.lon[0], named=False, source="t", tile_id="g-0399"
+    )
+    right = truth(gallery, [asked], "nearest100")
+    assert right.pool[0, right.target[0]] == 399
+
+
+def test_a_named_tile_that_is_unknown_or_elsewhere_is_refused() -> None:
+    gallery, (at,) = places(4), ask(1, 4)
+    with pytest.raises(EvaluationError, match="names the tile 'h-1', which gallery g does not hold"):
+        truth(gallery, [dataclasses.replace(at, tile_id="h-1")])
+    far = int(truth(gallery, [at]).distance[0].argmax())
+    with pytest.raises(EvaluationError, match=f"does not lie on its tile '{gallery.ids[far]}'"):
+        truth(gallery, [dataclasses.replace(at, tile_id=gallery.ids[far])])
+
+
+def test_a_query_file_gives_the_tile_and_a_tile_that_is_no_id_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps(LINE | {"tile_id": "g-0001"}) + "\n" + json.dumps(LINE | {"id": "b"}))
+    assert [q.tile_id for q in read_queries(path)] == ["g-0001", None]
+    path.write_text(json.dumps(LINE | {"tile_id": 7}))
+    with pytest.raises(EvaluationError, match="tile_id must be the id of a tile"):
+        read_queries(path)
 
 
 def test_unknown_protocol_and_method_list_the_known_ones() -> None:
