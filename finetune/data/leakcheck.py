@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.formats.foreign import SHARED
-from finetune.formats.store import read_rows, tables
+from finetune.formats.store import DATA, DatasetError, read_rows, tables
 from finetune.leaks import Item, Look
 
 _COLUMNS = {
@@ -20,9 +20,15 @@ _COLUMNS = {
 
 
 def items_of(folder: Path) -> list[Item]:
-    """Places, pictures and texts of every split, without the tiles that all splits are asked among."""
+    """Places, pictures and texts of every split, without the tiles that all splits are asked among.
+
+    Raises ``DatasetError`` for a folder without any table: nothing compared is not nothing found.
+    """
     found: list[Item] = []
-    for table, splits in tables(folder).items():
+    there = tables(folder)
+    if not there:
+        raise DatasetError(f"{folder} holds no data set (no {DATA}/*/*.parquet): give the folder that holds its card")
+    for table, splits in there.items():
         for split, paths in splits.items():
             if table in _COLUMNS and split != SHARED:
                 for row in read_rows(paths, _COLUMNS[table]):

@@ -48,9 +48,10 @@ class Outcome:
 
 
 def read_sources(path: Path) -> list[Source]:
-    """Descriptions as JSON lines with ``text``, ``lang`` and ``claims``. Raises ``SourceError`` naming the line."""
+    """Descriptions as JSON lines with ``text``, ``lang`` and ``claims``. Raises ``SourceError`` naming the line, or for none."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a text may hold U+2028, which is no end of a line in JSONL.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path} cannot be read as text ({error}); name a file of descriptions") from None
     sources = []
@@ -61,6 +62,8 @@ def read_sources(path: Path) -> list[Source]:
             sources.append(_source(json.loads(line)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SourceError(f"line {number} of {path} is no description with a ledger ({error!r})") from None
+    if not sources:
+        raise SourceError(f"{path} holds no descriptions; name a file with text, lang and claims in each line")
     return sources
 
 

@@ -88,7 +88,7 @@ def read_plan(path: Path) -> Plan:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PlanError(f"the plan {path} cannot be read ({error}): correct it") from error
+        raise PlanError(f"the plan {path} cannot be read ({' '.join(str(error).split())}): correct it") from error
     if not isinstance(data, dict):
         raise PlanError(f"the plan {path} is no YAML mapping: see {PLANS / 'small.yaml'}")
     try:

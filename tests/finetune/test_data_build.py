@@ -135,6 +135,20 @@ def test_a_finished_build_is_opened_and_a_planted_leak_is_found(small: Path, tmp
     assert f"tiles/{row['id']} (test)" in str(found.exception)
 
 
+def test_a_folder_without_tables_is_not_called_free_of_leaks(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "missing"):
+        found = run("data", "leaks", folder)
+        assert found.exit_code
+        assert "holds no data set" in str(found.exception)
+
+
+def test_a_plan_that_is_no_yaml_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("a: [1")
+    with pytest.raises(PlanError, match="cannot be read") as found:
+        read_plan(tmp_path / "p.yaml")
+    assert "\n" not in str(found.value)
+
+
 def rows_of(out: Path) -> dict[str, list[dict[str, Any]]]:
     """Every row of a build, by file."""
     there = sorted((out / "dataset" / "data").glob("*/*.parquet"))

@@ -35,6 +35,15 @@ BAD = {
 }
 
 
+def test_a_file_without_descriptions_is_refused_and_a_line_separator_ends_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text("\n")
+    with pytest.raises(SourceError, match="holds no descriptions"):
+        read_sources(path)
+    path.write_text(json.dumps({"text": "a red\u2028door", "lang": "en", "claims": []}, ensure_ascii=False))
+    assert [s.text for s in read_sources(path)] == ["a red\u2028door"]
+
+
 @pytest.mark.parametrize(("text", "new"), [(TEXT, GOOD), (ZH, GOOD_ZH), (TEXT, TEXT)])
 def test_other_words_for_the_same_claims_hold(text: str, new: str) -> None:
     ledger = extract_claims(text)
