@@ -1,6 +1,6 @@
 """How well claims are read from free text: precision, recall and F1 on hand-annotated descriptions.
 
-    python -m benchmarks.claims [--split heldout] [--file tests/data/claims_annotated.jsonl]
+    python -m benchmarks.claims [--split heldout] [--file FILE...]
 
 A claim counts as found when kind, value, polarity and place all agree: the place is the octant of its bearing where
 there is one (for a road the axis, so that 90 and 270 agree), else the type of its relation. Intervals are 95 %
@@ -139,14 +139,18 @@ def misses(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--file", type=Path, default=FILE)
+    parser.add_argument("--file", type=Path, nargs="+", default=[FILE])
     parser.add_argument("--split", choices=["dev", "heldout", "all"], default="all")
     parser.add_argument("--misses", action="store_true", help="also list every difference")
     args = parser.parse_args()
-    rows = load(args.file, args.split)
+    rows = [row for path in args.file for row in load(path, args.split)]
+    if not rows:
+        parser.error(f"no description of the split {args.split} in {', '.join(map(str, args.file))}")
     print(markdown(rows, args.split))
     for lang in ("en", "zh", "mixed"):
         part = [row for row in rows if row["lang"] == lang]
+        if not part:
+            continue
         p, r, f = prf(table(part)["all"].sum(axis=0))
         low, high = interval(table(part)["all"])
         print(f"- {lang} (N = {len(part)}): precision {p:.3f}, recall {r:.3f}, F1 {f:.3f} ({low:.3f} to {high:.3f})")
