@@ -48,7 +48,7 @@ class Outcome:
 
 
 def read_sources(path: Path) -> list[Source]:
-    """Descriptions as JSON lines with ``text``, ``lang`` and ``claims``. Raises ``SourceError`` naming the line, or for none."""
+    """Descriptions as JSON lines with ``text``, ``lang``, ``claims``. Raises ``SourceError``: a bad line, or none."""
     try:
         # Not splitlines: a text may hold U+2028, which is no end of a line in JSONL.
         lines = path.read_text(encoding="utf-8").split("\n")
