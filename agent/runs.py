@@ -102,7 +102,8 @@ class Runs:
             options = {"query_id": thread, **options}
         try:
             state = await self.ask(text, thread=thread, order=order, on_event=on_event, **options)
-        except (SightlineError, asyncio.CancelledError):
+        except (Exception, asyncio.CancelledError):
+            # Also after a defect: a turn that is left open would be taken up, and fail, before every later one.
             if self.graph.checkpointer:
                 await asyncio.shield(self.undo(thread, before))
             raise

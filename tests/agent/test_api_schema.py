@@ -51,7 +51,7 @@ def real(address: tuple[str, str]) -> dict[str, str]:
 @pytest.mark.slow
 @schema.parametrize()
 @settings(
-    max_examples=8, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+    max_examples=6, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 def test_nothing_that_is_sent_makes_the_server_fail(

@@ -56,6 +56,24 @@ def test_a_listener_who_goes_away_ends_the_turn_which_leaves_no_trace(url: str, 
             before = desk.locate(TEXT)
 
 
+def test_a_defect_in_one_turn_leaves_the_thread_usable(
+    url: str, judge: HeldJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*args: Any) -> Any:
+        raise ZeroDivisionError
+
+    with Client(url, ANN) as desk:
+        thread = desk.locate(TEXT).thread
+        monkeypatch.setattr(judge, "score", broken)
+        with pytest.raises(ApiRefused) as caught:
+            desk.say(thread, "There is also a bank.")
+        assert (caught.value.status, caught.value.code) == (500, "internal")
+        monkeypatch.undo()
+    with Client(url, ANN) as desk:  # the server closes a connection on which a defect came to light
+        after = desk.say(thread, "There is also a pharmacy.")
+        assert [c["value"] for c in after.result["claims"]] == ["cafe", "pharmacy"]  # type: ignore[index]
+
+
 def test_more_turns_at_once_than_one_key_may_have_are_refused(url: str, judge: HeldJudge) -> None:
     with Client(url, ANN) as desk:
         thread = desk.locate(TEXT).thread
