@@ -27,7 +27,14 @@ from retriever.errors import ReplyError
 from retriever.types import Claim, Evidence, Explanation, Stance, Tile, Usage
 
 LOOK_TOKENS = 160
-EXPLAIN_TOKENS = 700
+
+
+def explain_tokens(claims: int) -> int:
+    """Room for an explanation: its frame, and for each claim the evidence and its mention in both languages.
+
+    A small model's window is filled by the question's own claims, so no more is asked for than an answer takes.
+    """
+    return 120 + 32 * claims
 
 
 class ListingStore(Protocol):
@@ -136,7 +143,9 @@ class Judge:
         asked = _asked(claims)
         match = verdict_p >= 0.5
         messages = tuple(explain_messages(image, listing, asked, match=match, template=self.template))
-        request = ChatRequest(messages=messages, max_tokens=EXPLAIN_TOKENS, json_schema=explain_schema(len(asked)))
+        request = ChatRequest(
+            messages=messages, max_tokens=explain_tokens(len(asked)), json_schema=explain_schema(len(asked))
+        )
         problem: ReplyError | None = None
         evidence: tuple[Evidence, ...] | None = None
         for attempt in range(2):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from agent.judge import EXPLAIN_TOKENS, Judge, tile_png
+from agent.judge import Judge, explain_tokens, tile_png
 from agent.verdict import UNDECIDED
 from eval.explanations.baselines import map_confidence
 from eval.explanations.cases import Case
@@ -95,7 +95,7 @@ class Shipped:
         asked = [c for c in claims if c.status == "active"][:MAX_CLAIMS]
         messages = explain_messages(ImagePart(png=png), listing, asked, match=p >= 0.5, template=self.judge.template)
         request = ChatRequest(
-            messages=tuple(messages), max_tokens=EXPLAIN_TOKENS, json_schema=explain_schema(len(asked))
+            messages=tuple(messages), max_tokens=explain_tokens(len(asked)), json_schema=explain_schema(len(asked))
         )
         try:
             reply = await self.judge.client.complete(request)
