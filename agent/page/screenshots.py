@@ -136,7 +136,7 @@ def _evidence(page: Page) -> None:
 
 
 def _down(page: Page) -> None:
-    page.evaluate("document.querySelector('.field').scrollTop = 1e6")
+    page.evaluate("document.querySelector('.pane.look').scrollIntoView()")
 
 
 def _shot(page: Page, path: Path) -> Path:

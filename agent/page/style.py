@@ -204,7 +204,9 @@ body { font-size: 15px; }
   .desk .pane { display: none; height: 100%; overflow-y: auto; border: 0; }
   .desk.show-talk .talk, .desk.show-map .map { display: flex; flex-direction: column; }
   .desk.show-cards .cards, .desk.show-look .look { display: block; }
-  .desk-top { padding: 6px 10px; gap: 6px; } .desk-top .thread-title { max-width: 100%; order: 9; flex-basis: 100%;
+  .desk-top { padding: 6px 10px; gap: 6px; } .desk-top h1 { display: none; }
+  .desk .desk-top :is(button, summary) { font-size: 13px; padding: 4px 8px; min-height: 36px; }
+  .desk-top .thread-title { max-width: 100%; order: 9; flex-basis: 100%;
     border: 0; padding: 0; font-size: 13px; } .desk-top .gallery { display: none; }
   .desk kbd { display: none; } .n2 .tiles { grid-template-columns: minmax(0, 1fr); }
   .ledger thead { display: none; } .ledger, .ledger tbody { display: block; }

@@ -41,7 +41,7 @@ class Where:
         self.heat_on = self.prints_on = True
         self._layers: list[Layer] = []
         self._prints: dict[str, Any] = {}
-        self._glow: Layer | None = None
+        self._fit_due = False
 
     def build(self) -> None:
         """The map, inside the map's pane."""
@@ -228,6 +228,7 @@ class Where:
         boxes = [c["bounds"] for c in listed if c["rank"] <= _FIRST or (c["confidence"] or 0.0) >= _MATTERS] or [
             self.page.house.mosaic(self.page.session.desk.context.gallery.id).bounds
         ]
+        self._fit_due = True
         west, south = min(b[0] for b in boxes), min(b[1] for b in boxes)
         east, north = max(b[2] for b in boxes), max(b[3] for b in boxes)
         self.map.run_map_method("fitBounds", [[south, west], [north, east]], {"padding": [16, 16]})
@@ -238,8 +239,11 @@ class Where:
         self.page.script(f"getElement({self.map.id}).$el.focus()")
 
     def resized(self) -> None:
-        """The map was hidden and is shown again."""
+        """The map was hidden and is shown again; a map without a size could not be moved to anything."""
         self.map.run_map_method("invalidateSize")
+        if self._fit_due:
+            self.fit()
+            self._fit_due = False
 
     async def _toggle(self, name: str) -> None:
         setattr(self, f"{name}_on", not getattr(self, f"{name}_on"))
