@@ -168,7 +168,25 @@ def _made(cls: type[Any], said: Mapping[str, Any], where: str) -> Any:
         raise SourceError(
             f"{where}: there is no field {strange[0]!r} in {cls.__name__}; known: {', '.join(sorted(known))}"
         )
-    return cls(**said)
+    numbers = {f.name: float if str(f.type).startswith("float") else int for f in fields(cls) if _is_number(f.type)}
+    return cls(
+        **{k: _number(k, v, numbers[k], where) if k in numbers and v is not None else v for k, v in said.items()}
+    )
+
+
+def _is_number(kind: Any) -> bool:
+    return str(kind).split(" ")[0] in ("int", "float")
+
+
+def _number(name: str, value: Any, kind: type[Any], where: str) -> Any:
+    """A number of a field. YAML takes ``1e-5`` for text, since it lacks a point: that is read as it was meant."""
+    try:
+        made = kind(value)
+        if isinstance(value, bool) or made != float(value):
+            raise ValueError("not a whole number")
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{where}: {name} is {value!r}, which is no {kind.__name__}: correct it") from error
+    return made
 
 
 def _check(recipe: Recipe, where: str) -> None:

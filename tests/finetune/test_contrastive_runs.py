@@ -256,12 +256,21 @@ def test_a_run_refuses_to_go_on_with_another_recipe(tmp_path: Path) -> None:
         ),
         ({"sources": [{"name": "cvg", "kind": "imagenet", "path": "x"}]}, "no kind of source 'imagenet'"),
         ({"sources": None}, "no training recipe"),
+        ({"piece": "many"}, "piece is 'many', which is no int"),
+        ({"workers": 1.5}, r"workers is 1\.5"),
     ],
 )
 def test_a_wrong_recipe_is_refused_in_a_sentence(change: dict[str, Any], said: str) -> None:
     plan = yaml.safe_load((RECIPES / "crosstext2loc.yaml").read_text(encoding="utf-8"))
     with pytest.raises(SourceError, match=said):
         recipe_of({**plan, **change})
+
+
+def test_a_learning_rate_that_yaml_takes_for_text_is_read_as_a_number() -> None:
+    plan = yaml.safe_load((RECIPES / "crosstext2loc.yaml").read_text(encoding="utf-8"))
+    plan["phases"] = yaml.safe_load("[{name: a, sources: [cvg], epochs: 1, lr: 1e-5}]")
+    assert plan["phases"][0]["lr"] == "1e-5"
+    assert recipe_of(plan).phases[0].lr == 1e-5
 
 
 def test_a_source_that_the_recipe_lacks_cannot_be_placed(tmp_path: Path) -> None:
