@@ -298,7 +298,9 @@ def test_threads_are_named_branched_and_opened(page: Page) -> None:
     page.locator(".thread.here input").fill("The  north <b>side</b>")
     page.locator("[data-test=save-name]").click()
     page.wait_for_function("document.querySelector('[data-test=thread-title]').textContent === 'The north <b>side</b>'")
-    page.locator(".thread:not(.here) [data-test=open-thread]").first.click()
+    # The list is drawn again after the name; only then is there a row to click.
+    page.wait_for_selector(".thread.here input", state="detached")
+    page.locator(".thread:not(.here)", has_text="turns: 2").locator("[data-test=open-thread]").first.click()
     settled(page, 2)
 
 
