@@ -150,13 +150,17 @@ def _exporter(url: str) -> Any:
     if not fits:
         raise SightlineError(f"{OTLP}={url!r} is no address of a collector; give one like http://127.0.0.1:4318")
     try:
+        import requests
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError:
         raise SightlineError(
             f"{OTLP} is set and the exporter is not installed; pip install opentelemetry-exporter-otlp-proto-http"
         ) from None
     endpoint = url if parts.path.rstrip("/").endswith("/v1/traces") else url.rstrip("/") + "/v1/traces"
-    return OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_S)
+    session = requests.Session()
+    # A proxy from the environment has no business between us and loopback.
+    session.trust_env = parts.hostname not in ("127.0.0.1", "localhost", "::1")
+    return OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_S, session=session)
 
 
 def _message(message: Message) -> dict[str, Any]:
