@@ -32,7 +32,7 @@ def views(
     from finetune.views.report import write_report
 
     with _bar("rendering sets") as show:
-        done = write_sets(Order(osm=osm, out=out, n=n, seed=seed), jobs=jobs, progress=show)
+        done = write_sets(Order(osm=_extract(osm), out=out, n=n, seed=seed), jobs=jobs, progress=show)
     report = write_report(out, done)
     if json_:
         typer.echo(json.dumps({"sets": done.sets, "made": done.made, "seconds": round(done.seconds, 1)}))
@@ -52,11 +52,19 @@ def satellite(
 
     from finetune.views.imagery import Flight, build_satellite_gallery
 
-    flight = Flight(osm=osm, out=out.with_name(f"{out.name}.imagery"), seed=seed, age_years=age)
+    flight = Flight(osm=_extract(osm), out=out.with_name(f"{out.name}.imagery"), seed=seed, age_years=age)
     with _bar("rendering imagery") as show:
         gallery = build_satellite_gallery(flight, out, jobs=jobs, progress=show)
     said = f"{out}: {len(gallery)} {gallery.view} tiles (synthetic), gallery {gallery.id}, sha256 {gallery.sha256[:12]}"
     Console().print(said, markup=False, soft_wrap=True)
+
+
+def _extract(path: Path) -> Path:
+    from retriever.errors import SourceError
+
+    if not path.is_file():
+        raise SourceError(f"there is no map extract {path}: give a file to --osm")
+    return path
 
 
 @contextmanager

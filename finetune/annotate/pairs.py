@@ -73,6 +73,8 @@ class PairJob:
 def pair_jobs(pairs: Path, run: Path) -> list[PairJob]:
     """Read the pairs and keep their pictures. Raises ``SourceError`` on a missing picture or an id that comes twice."""
     rows = read_rows(pairs, PairRow)
+    if not rows:
+        raise SourceError(f"{pairs} holds no pairs; name a file with id, first and second in each line")
     if len({row.id for row in rows}) != len(rows):
         raise SourceError(f"{pairs} has an id twice; give every pair its own")
     kept: dict[str, str] = {}

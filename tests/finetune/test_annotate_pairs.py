@@ -57,6 +57,12 @@ def pairs_file(folder: Path) -> Path:
     return folder / "pairs.jsonl"
 
 
+def test_a_file_without_pairs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_text("\n")
+    with pytest.raises(SourceError, match="holds no pairs"):
+        pair_jobs(tmp_path / "pairs.jsonl", tmp_path)
+
+
 def second_differs(body: Any) -> Any:
     if body["model"] != "model-annotator_b":
         return CHURCH

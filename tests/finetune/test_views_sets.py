@@ -175,6 +175,15 @@ def test_folders_are_whole_resumable_and_the_same(town, tmp_path, monkeypatch):
         write_sets(Order(osm=town, out=order.out, n=3, seed=10))
 
 
+@pytest.mark.parametrize("command", ["views", "satellite"])
+def test_an_extract_that_is_not_there_is_named(tmp_path, command):
+    for osm in (tmp_path / "none.osm.pbf", tmp_path):
+        ran = CliRunner().invoke(build(), ["data", command, "--osm", str(osm), "--out", str(tmp_path / "out")])
+        assert ran.exit_code
+        assert isinstance(ran.exception, SourceError)
+        assert "there is no map extract" in str(ran.exception)
+
+
 @pytest.mark.slow
 def test_the_command_writes_sets_in_two_processes(town, tmp_path):
     out = tmp_path / "out"
