@@ -216,8 +216,8 @@ async def test_no_judge_says_why(name: str, gallery: FakeGallery) -> None:
 
 @pytest.mark.parametrize("name", ["erm", "yesno", "verdict", *COMPARING])
 async def test_the_ranking_tells_its_prompt(name: str, gallery: FakeGallery) -> None:
-    expected = {"yesno": "judge", "verdict": "judge"}.get(name, name)
-    assert (await rank(name, gallery, shortlist("t-a", "t-b"))).prompt.startswith(f"{expected}/v1@")
+    expected = load_template("judge").id if name in ("yesno", "verdict") else f"{name}/v1"
+    assert (await rank(name, gallery, shortlist("t-a", "t-b"))).prompt.startswith(f"{expected}@")
 
 
 @pytest.mark.parametrize("name", COMPARING)
