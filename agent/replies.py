@@ -6,6 +6,7 @@ from agent import phrasing, reasons
 from agent.phrasing import VERDICTS, percent, say
 from agent.state import Json, State
 from agent.turns import Sentence, in_language
+from prompts.clients.base import clip
 
 _FIXED = {
     "unknown": (
@@ -96,10 +97,9 @@ def found(state: State) -> list[Sentence]:
     if best["error"]:
         said.append(say(best["error"], f"（{best['error']}）", f"judgement:{tile}", level=0))
     if best["explanation_error"]:
-        en = f"The judge's own reasons could not be had ({best['explanation_error']}); the template speaks"
-        said.append(
-            say(en, f"未能取得模型自己的理由（{best['explanation_error']}），以下为模板文字。", f"judgement:{tile}")
-        )
+        why = clip(best["explanation_error"], 80)
+        en = f"The judge's own reasons could not be had ({why}); the template speaks"
+        said.append(say(en, f"未能取得模型自己的理由（{why}），以下为模板文字。", f"judgement:{tile}"))
     said += [say(note, f"（{note}）", *(f"image:{sha}" for _, sha in state.get("images") or []), level=0)
              for note in state.get("notes") or []]  # fmt: skip
     return [*said, *(s for s in reasons.effects(result, best))]
