@@ -306,6 +306,7 @@ def test_threads_are_named_branched_and_opened(page: Page) -> None:
 
 def test_everything_by_key(page: Page) -> None:
     page.keyboard.press("/")
+    page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
     page.keyboard.type(TEXT)
     page.keyboard.press("Enter")
     settled(page, 1)
