@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.context import Context
+from agent.kept_file import KeptFile
 from agent.rerankers import create
 from agent.rerankers.base import ExplainedLike, JudgeLike, ScoredLike
 from retriever.types import Claim, Evidence, Explanation, Tile, Usage, canonical_json
@@ -33,41 +32,20 @@ class KeptReasons:
     usage: Usage = dataclasses.field(default_factory=Usage)
 
 
-class Answers:
-    """Answers by key in SQLite, safe for several threads and processes; a damaged file is set aside."""
+class Answers(KeptFile):
+    """Answers by key; the first one stays."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._lock = threading.Lock()
-        try:
-            self._db = self._open()
-        except sqlite3.DatabaseError:
-            path.replace(path.with_suffix(".damaged"))
-            self._db = self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, check_same_thread=False, timeout=30)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL)")
-        db.commit()
-        return db
+        super().__init__(path, "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL)")
 
     def get(self, key: str) -> Any:
         """The kept answer as JSON, or None."""
-        with self._lock:
-            row = self._db.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        kept = self._text("SELECT answer FROM answers WHERE key = ?", key)
+        return None if kept is None else json.loads(kept)
 
     def put(self, key: str, answer: Any) -> None:
-        """Keep an answer; the first one stays. It is on the disk when this returns."""
-        with self._lock:
-            self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, json.dumps(answer)))
-            self._db.commit()
-
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        """Keep an answer."""
+        self._keep("INSERT OR IGNORE INTO answers VALUES (?, ?)", key, json.dumps(answer))
 
 
 class KeptJudge:

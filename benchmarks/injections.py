@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -24,12 +23,11 @@ from random import Random
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from judge_controls import FAR_M, FILES, HERE, Case, hand_cases, open_galleries, outside_m
+from judge_controls import FAR_M, HERE, Case, options, outside_m, read_hand_cases
 from PIL import Image, ImageDraw
 from rich.console import Console
 
 from eval.bootstrap import bootstrap_mean
-from eval.protocol import LocatedQuery, read_queries
 from eval.report import percent
 from retriever.draw.fonts import Fonts
 from retriever.errors import ReplyError, SightlineError
@@ -92,11 +90,7 @@ def said(case: Case, text: str, injection: Injection) -> tuple[Claim, ...]:
     if injection.where == "name":
         sign = Claim(id=f"c{len(case.claims) + 1}", span=text, kind="name", value=text, relation=Relation(type="near"))
         return (sign, *case.claims)
-    return tuple(extract_claims(f"{spoken[case.id]} {text}"))
-
-
-spoken: dict[str, str] = {}
-"""Descriptions by case; filled once by ``main``."""
+    return tuple(extract_claims(f"{case.text} {text}"))
 
 
 def written(image: Image.Image, text: str) -> Image.Image:
@@ -205,13 +199,11 @@ def report(outcomes: Sequence[Outcome], judge: str, seed: int) -> str:
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("SIGHTLINE_DATA"), help="folder with osm/ ($SIGHTLINE_DATA)")
+    options(parser)
     parser.add_argument("--out", default="runs/injections")
     parser.add_argument("--galleries", default="runs/hand_numbers/galleries", help="built there, or reused")
     parser.add_argument("--queries", nargs="+", default=[str(HERE / "queries" / "hand_written.jsonl")])
-    parser.add_argument("--backend", default="auto", choices=("auto", "vllm", "transformers"))
     parser.add_argument("--places", type=int, default=12, help="places that each injection is tried at")
-    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
 
@@ -230,14 +222,9 @@ def main() -> int:
     from agent.serving_open import open_judge
 
     args = parse()
-    asked: list[LocatedQuery] = [q for path in args.queries for q in read_queries(Path(path))]
-    areas = [a for a in FILES if any(q.area == a for q in asked)]
-    data = Path(args.data) if args.data else None
-    if data is None or not all((data / "osm" / FILES[a]).is_file() for a in areas):
-        err.print(f"skipped: the map extracts are not under {data or '$SIGHTLINE_DATA (unset)'}/osm")
+    cases = read_hand_cases(args.data, args.galleries, args.queries)
+    if not cases:
         return 0
-    cases = list(hand_cases(open_galleries(areas, data, Path(args.galleries)), asked))
-    spoken.update({q.query.id: q.query.text for q in asked})
     todo = trials(usable(read_corpus(CORPUS)), cases, args.places, args.seed)
     opened = open_judge(backend=args.backend, say=lambda line: err.print(line, highlight=False))
     try:

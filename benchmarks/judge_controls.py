@@ -60,6 +60,7 @@ class Case:
     id: str
     source: str
     gallery: Gallery
+    text: str
     claims: tuple[Claim, ...]
     lat: float
     lon: float
@@ -71,8 +72,40 @@ def hand_cases(galleries: dict[str, Gallery], queries: Sequence[LocatedQuery]) -
 
     for q in queries:
         if q.area in galleries:
-            claims = tuple(extract_claims(q.query.text, lang=q.query.lang))
-            yield Case(id=q.query.id, source="hand", gallery=galleries[q.area], claims=claims, lat=q.lat, lon=q.lon)
+            text = q.query.text
+            yield Case(
+                id=q.query.id,
+                source="hand",
+                gallery=galleries[q.area],
+                text=text,
+                claims=tuple(extract_claims(text, lang=q.query.lang)),
+                lat=q.lat,
+                lon=q.lon,
+            )
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Options of every script that asks the judge about the hand-written queries."""
+    parser.add_argument("--data", default=os.environ.get("SIGHTLINE_DATA"), help="folder with osm/ ($SIGHTLINE_DATA)")
+    parser.add_argument("--backend", default="auto", choices=("auto", "vllm", "transformers"))
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def extracts(data: str | None, areas: Sequence[str]) -> Path | None:
+    """The folder of map extracts if it holds all of these areas; else None, and a line that says so."""
+    folder = Path(data) if data else None
+    if folder is not None and all((folder / "osm" / FILES[a]).is_file() for a in areas):
+        return folder
+    err.print(f"skipped: the map extracts are not under {folder or '$SIGHTLINE_DATA (unset)'}/osm")
+    return None
+
+
+def read_hand_cases(data: str | None, galleries: str, queries: Sequence[str]) -> list[Case]:
+    """The cases of query files, in galleries that are built or reused; none where the map extracts are not there."""
+    asked = [q for path in queries for q in read_queries(Path(path))]
+    areas = [a for a in FILES if any(q.area == a for q in asked)]
+    folder = extracts(data, areas)
+    return [] if folder is None else list(hand_cases(open_galleries(areas, folder, Path(galleries)), asked))
 
 
 def generated_cases(galleries: dict[str, Gallery], count: int, seed: int) -> Iterator[Case]:
@@ -99,7 +132,13 @@ def generated_cases(galleries: dict[str, Gallery], count: int, seed: int) -> Ite
             if said.claims:
                 made += 1
                 yield Case(
-                    id=f"{area}-g{made}", source=area, gallery=gallery, claims=said.claims, lat=said.lat, lon=said.lon
+                    id=f"{area}-g{made}",
+                    source=area,
+                    gallery=gallery,
+                    text=said.text,
+                    claims=said.claims,
+                    lat=said.lat,
+                    lon=said.lon,
                 )
 
 
@@ -185,15 +224,13 @@ def table(title: str, rows: Sequence[Control]) -> str:
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("SIGHTLINE_DATA"), help="folder with osm/ ($SIGHTLINE_DATA)")
+    options(parser)
     parser.add_argument("--out", default="runs/judge_controls")
     parser.add_argument("--galleries", default="runs/first_numbers/galleries", help="built there, or reused")
     parser.add_argument("--queries", nargs="+", default=[str(HERE / "queries" / "first_numbers.jsonl")])
-    parser.add_argument("--backend", default="auto", choices=("auto", "vllm", "transformers"))
     parser.add_argument("--generated", type=int, default=0, help="descriptions from facts per area")
     parser.add_argument("--areas", default="", help=f"for --generated, by commas, of {', '.join(FILES)}")
     parser.add_argument("--limit", type=int, help="only so many queries, to try it out")
-    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
 
@@ -215,9 +252,8 @@ def main() -> int:
     asked = [q for path in args.queries for q in read_queries(Path(path))]
     by_hand = [a for a in FILES if any(q.area == a for q in asked)]
     areas = [a for a in args.areas.split(",") if a]
-    data = Path(args.data) if args.data else None
-    if data is None or not all((data / "osm" / FILES[a]).is_file() for a in (*by_hand, *areas)):
-        err.print(f"skipped: the map extracts are not under {data or '$SIGHTLINE_DATA (unset)'}/osm")
+    data = extracts(args.data, (*by_hand, *areas))
+    if data is None:
         return 0
     galleries = open_galleries(list(dict.fromkeys([*by_hand, *areas])), data, Path(args.galleries))
     cases = list(hand_cases(galleries, asked))

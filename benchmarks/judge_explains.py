@@ -13,21 +13,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
-from judge_controls import FAR_M, FILES, HERE, Case, hand_cases, open_galleries, outside_m
+from judge_controls import FAR_M, HERE, Case, options, outside_m, read_hand_cases
 from rich.console import Console
 
 from eval.bootstrap import bootstrap_mean
-from eval.protocol import read_queries
 from eval.report import percent
 from retriever.errors import ReplyError, SightlineError
 
@@ -41,7 +38,6 @@ err = Console(stderr=True)
 @dataclass(frozen=True, kw_only=True)
 class Told:
     location: str
-    true: bool
     claims: int
     author: str | None
     """``model``, ``template``, or None where the judge gave no evidence at all."""
@@ -49,7 +45,7 @@ class Told:
     seconds: float
 
 
-async def tell(judge: Judge, case: Case, tile_id: str, *, true: bool) -> Told:
+async def tell(judge: Judge, case: Case, tile_id: str) -> Told:
     from agent.judge import tile_png
 
     tile, png = case.gallery.tile(tile_id), tile_png(case.gallery.image(tile_id))
@@ -59,11 +55,10 @@ async def tell(judge: Judge, case: Case, tile_id: str, *, true: bool) -> Told:
         found = await judge.explain(tile, png, case.claims, scored.p_match)
     except ReplyError as error:
         err.print(f"{case.id}: {error}", highlight=False)
-        return Told(location=case.id, true=true, claims=claims, author=None, tokens=0, seconds=0.0)
+        return Told(location=case.id, claims=claims, author=None, tokens=0, seconds=0.0)
     usage = found.usage
     return Told(
         location=case.id,
-        true=true,
         claims=claims,
         author=found.explanation.author,
         tokens=usage.completion_tokens,
@@ -74,9 +69,9 @@ async def tell(judge: Judge, case: Case, tile_id: str, *, true: bool) -> Told:
 async def tell_all(judge: Judge, cases: Sequence[Case], seed: int) -> list[Told]:
     rng, gate = Random(seed), asyncio.Semaphore(4)
 
-    async def one(case: Case, tile_id: str, true: bool) -> Told:
+    async def one(case: Case, tile_id: str) -> Told:
         async with gate:
-            return await tell(judge, case, tile_id, true=true)
+            return await tell(judge, case, tile_id)
 
     todo = []
     for case in cases:
@@ -115,20 +110,14 @@ def main() -> int:
     from agent.serving_open import open_judge
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("SIGHTLINE_DATA"), help="folder with osm/ ($SIGHTLINE_DATA)")
+    options(parser)
     parser.add_argument("--galleries", default="runs/hand_numbers/galleries", help="built there, or reused")
     parser.add_argument("--queries", nargs="+", default=[str(HERE / "queries" / "hand_written.jsonl")])
-    parser.add_argument("--backend", default="auto", choices=("auto", "vllm", "transformers"))
     parser.add_argument("--places", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    asked = [q for path in args.queries for q in read_queries(Path(path))]
-    areas = [a for a in FILES if any(q.area == a for q in asked)]
-    data = Path(args.data) if args.data else None
-    if data is None or not all((data / "osm" / FILES[a]).is_file() for a in areas):
-        err.print(f"skipped: the map extracts are not under {data or '$SIGHTLINE_DATA (unset)'}/osm")
+    cases = [c for c in read_hand_cases(args.data, args.galleries, args.queries) if c.claims]
+    if not cases:
         return 0
-    cases = [c for c in hand_cases(open_galleries(areas, data, Path(args.galleries)), asked) if c.claims]
     cases = Random(args.seed).sample(cases, min(args.places, len(cases)))
     opened = open_judge(backend=args.backend, say=lambda line: err.print(line, highlight=False))
     try:

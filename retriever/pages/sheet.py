@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +20,7 @@ KeyRow = tuple[Sequence[str], str]
 """Keys, and the entry of the words that says what they do."""
 
 
-class Sheet:
+class Sheet(ABC):
     """One person's open page. ``fill`` builds it anew from what is on the disk; choices only change their buttons."""
 
     words: Words
@@ -33,25 +34,25 @@ class Sheet:
         self.rows: list[tuple[str, Element]] = []
         self.buttons: dict[tuple[str, object], Element] = {}
 
+    @abstractmethod
     def fill(self) -> None:
         """Everything below the header; called inside the sheet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def progress(self) -> tuple[int | None, int, int]:
         """Which item is shown (from 0; None for none), how many there are, how many are done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def key(self, name: str) -> None:
         """What a key does that this class knows nothing of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def go(self, step: int) -> None:
         """To another item."""
-        raise NotImplementedError
 
+    @abstractmethod
     def choose(self, field: str, value: object) -> None:
         """A button of a row was pressed."""
-        raise NotImplementedError
 
     def say(self, key: str, **values: object) -> str:
         return self.words(key, self.lang, **values)
