@@ -54,7 +54,21 @@ async def _sqlite(database: Path) -> AsyncIterator[Kept]:
             raise SightlineError(
                 f"the threads in {database} cannot be opened ({error}); make the folder writable, or move the file away"
             ) from None
-        yield Kept(saver=saver, store=store)
+        try:
+            yield Kept(saver=saver, store=store)
+        finally:
+            await _let_go(saver)
+
+
+async def _let_go(saver: Any) -> None:
+    """Close the saver's connection with nothing left open.
+
+    A turn that is cancelled in the middle of a write leaves the transaction begun and the statement referenced; SQLite
+    then only half closes the connection, and its lock would keep the next one out until the statement is collected.
+    """
+    async with saver.lock:
+        await saver.conn.rollback()
+        await saver.conn.close()
 
 
 def _names(database: Path) -> Path:

@@ -276,7 +276,7 @@ def test_the_whole_page_speaks_the_other_language(page: Page) -> None:
     # It is remembered, and what is said next is answered in it.
     page.reload()
     settled(page, 1)
-    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    page.wait_for_function("document.documentElement.lang === 'zh-CN'")
     say(page, "旁边还有一家银行")
     assert CHINESE.search(page.locator(".theirs").last.inner_text())
     page.keyboard.press("Escape")
