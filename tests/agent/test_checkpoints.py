@@ -12,8 +12,10 @@ async def test_a_write_that_was_cut_off_does_not_lock_out_the_next_one(tmp_path:
     database = tmp_path / "threads.sqlite"
     row = "INSERT INTO writes (thread_id, checkpoint_id, task_id, idx, channel) VALUES ('t', 'c', 'task', ?, 'ch')"
     async with open_kept(database) as kept:
-        # What a cancelled turn leaves behind: a transaction begun, and its statement still referenced.
-        left = await kept.saver.conn.execute(row, (0,))
+        # What a cancelled turn leaves behind: a transaction begun, and a statement that was read in part.
+        left = await kept.saver.conn.execute("SELECT 1 UNION SELECT 2")
+        assert await left.fetchone() == (1,)
+        await kept.saver.conn.execute(row, (0,))
         assert kept.saver.conn.in_transaction
     with sqlite3.connect(database, timeout=0.1) as next_one:
         next_one.execute(row, (1,))
