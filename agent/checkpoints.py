@@ -63,8 +63,8 @@ async def _sqlite(database: Path) -> AsyncIterator[Kept]:
 async def _let_go(saver: Any) -> None:
     """Close the saver's connection with nothing left open.
 
-    A turn that is cancelled in the middle of a write leaves a transaction begun and statements read in part; SQLite then
-    only half closes the connection, and its lock would keep the next one out until the statements are collected.
+    A turn that is cancelled in the middle of a write leaves a transaction begun and statements read in part. SQLite
+    then only half closes the connection, and its lock would keep the next one out until the statements are collected.
     """
     async with saver.lock:
         await saver.conn.rollback()
