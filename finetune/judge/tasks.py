@@ -23,6 +23,7 @@ from retriever.types import Claim
 NEGATIVE_M = 150.0
 """Centres at least this far apart: the point is then outside the other tile by 30 m and more."""
 _LOOKALIKES = 10
+_BLANK_SHARE = 0.03
 
 
 def text_draw(encoder: Encoder, store: TileStore, rows: np.ndarray, *, explained: float = 0.15) -> Draw:
@@ -88,7 +89,11 @@ def _practice(listing: Listing, rng: random.Random, *, image: int | None, explai
 
 
 class Pairs:
-    """Match and no-match pairs from witnesses: half true tiles, half tiles elsewhere that look alike."""
+    """Match and no-match pairs from witnesses, two places at a time.
+
+    Of two witnesses and their two tiles four pairs can be made, two of them true. Each is drawn equally often, so
+    neither a text nor a tile by itself tells a match: a rich tile chosen only as a look-alike would soon mean "no".
+    """
 
     def __init__(self, store: TileStore, witnesses: Sequence[Witness], own: Mapping[int, str]) -> None:
         """``own``: listings that the base model wrote, by row; only rows with one can be drawn."""
@@ -97,29 +102,34 @@ class Pairs:
         table = store.table
         self.lat, self.lon = table["lat"].to_numpy(), table["lon"].to_numpy()
         self.area = table["area"].to_numpy()
-        self.by_area: dict[str, list[int]] = defaultdict(list)
-        for row in sorted(own):
-            self.by_area[self.area[row]].append(row)
+        self.by_area: dict[str, list[Witness]] = defaultdict(list)
+        for witness in self.witnesses:
+            self.by_area[self.area[witness.row]].append(witness)
         self.read = {row: parse_listing(text) for row, text in own.items()}
 
     def draw(self, rng: random.Random) -> tuple[Witness, int, bool]:
         """A witness, a row and whether the row is the witness's tile (row < 0: a blank picture)."""
-        witness = rng.choice(self.witnesses)
-        roll = rng.random()
-        if roll < 0.5:
-            return witness, witness.row, True
-        if roll < 0.53:
-            return witness, rng.choice(list(BLANKS)), False
-        return witness, self._elsewhere(witness, rng), False
+        one = rng.choice(self.witnesses)
+        other = None if rng.random() < _BLANK_SHARE else self._partner(one, rng)
+        if other is None:
+            return one, rng.choice(list(BLANKS)), False
+        text, place = rng.choice((one, other)), rng.choice((one, other))
+        return text, place.row, text is place
 
-    def _elsewhere(self, witness: Witness, rng: random.Random) -> int:
-        pool = self.by_area[self.area[witness.row]]
-        far = [r for r in rng.sample(pool, min(len(pool), _LOOKALIKES)) if self.apart(r, witness.row) >= NEGATIVE_M]
+    def _partner(self, one: Witness, rng: random.Random) -> Witness | None:
+        """A witness of another place in the same area: any, a near one, or the one that is hardest to tell apart."""
+        pool = self.by_area[self.area[one.row]]
+        far = [w for w in rng.sample(pool, min(len(pool), _LOOKALIKES)) if self.apart(w.row, one.row) >= NEGATIVE_M]
         if not far:
-            far = [r for r in pool if self.apart(r, witness.row) >= NEGATIVE_M] or list(BLANKS)
-        if rng.random() < 0.4 or far[0] < 0:
+            far = [w for w in pool if self.apart(w.row, one.row) >= NEGATIVE_M]
+        if not far:
+            return None
+        roll = rng.random()
+        if roll < 0.3:
             return rng.choice(far)
-        return max(far, key=lambda r: (self.support(witness.claims, r), r))
+        if roll < 0.5:
+            return min(far, key=lambda w: self.apart(w.row, one.row))
+        return max(far, key=lambda w: self.support(one.claims, w.row) + self.support(w.claims, one.row))
 
     def apart(self, a: int, b: int) -> float:
         dy = (self.lat[a] - self.lat[b]) * M_PER_DEG
@@ -131,7 +141,7 @@ class Pairs:
         return stances.count("supports") - stances.count("contradicts")
 
 
-def verdict_draw(encoder: Encoder, pairs: Pairs, *, true_listing: float = 0.15) -> Draw:
+def verdict_draw(encoder: Encoder, pairs: Pairs, *, true_listing: float = 0.25) -> Draw:
     """Verdicts and explanations on listings of the model's own (now and then the true one)."""
 
     def draw(rng: random.Random) -> Encoded:
@@ -146,7 +156,7 @@ def verdict_draw(encoder: Encoder, pairs: Pairs, *, true_listing: float = 0.15) 
             claims=claims,
             findings=tuple(find(c, listing) for c in claims),
             match=match,
-            explained=rng.random() < 0.4,
+            explained=rng.random() < 0.3,
             image=row,
         )
         return encoder.encode(sample)

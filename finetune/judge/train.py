@@ -40,6 +40,8 @@ class Stage:
     lr: float
     dense_weight: float = 0.0
     warmup: int = 100
+    max_tokens: int = 420
+    """Longer samples are drawn again: rare, and they would cost the whole batch their length."""
     seed: int = 0
 
 
@@ -125,7 +127,7 @@ class Trainer:
         round_, place = divmod(self._at, _ROUND)
         if self._pool is None or self._pool[0] != (stage.name, round_):
             rng = random.Random(f"{stage.name}:{stage.seed}:round {round_}")
-            items = [_short(draw, rng) for _ in range(_ROUND * stage.batch_size)]
+            items = [_short(draw, rng, stage.max_tokens) for _ in range(_ROUND * stage.batch_size)]
             items.sort(key=lambda e: len(e.ids))
             batches = [items[i : i + stage.batch_size] for i in range(0, len(items), stage.batch_size)]
             rng.shuffle(batches)
@@ -224,14 +226,12 @@ def _descend(loss: Any) -> None:
 
 
 _ROUND = 8
-MAX_TOKENS = 420
-"""Longer samples are drawn again: rare, and they would cost the whole batch their length."""
 
 
-def _short(draw: Draw, rng: random.Random) -> Encoded:
+def _short(draw: Draw, rng: random.Random, most: int) -> Encoded:
     encoded = draw(rng)
     for _ in range(20):
-        if len(encoded.ids) <= MAX_TOKENS:
+        if len(encoded.ids) <= most:
             break
         encoded = draw(rng)
     return encoded
