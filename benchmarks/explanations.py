@@ -1,11 +1,13 @@
 """The shipped judge's explanations on the frozen test set, beside explanations of known worth, as files of judgements.
 
-    SIGHTLINE_DATA=... python benchmarks/explanations.py --per-language 300 [--backend vllm]
+    SIGHTLINE_DATA=... python benchmarks/explanations.py --per-language 60 --tiles 30 --minutes 12 --backend vllm
     sightline explain-eval runs/explanations/judgements/*.jsonl --testset eval/testset/v1 \
-        --testset-galleries runs/explanations/galleries --judge --counterfactuals 150 --out runs/explanations/report
+        --testset-galleries runs/explanations/galleries --judge --counterfactuals 25 --out runs/explanations/report
 
-Pairs with a text, drawn by the hash of their place, as many in each language; all pairs of a place that fit. What each
-system saw is in docs/explanations.md. Nothing is tuned on these areas. Map data: (c) OpenStreetMap contributors, ODbL.
+Pairs with a text, drawn by the hash of their place, as many in each language; all pairs of a place that fit. The judge
+explains them in turn, one of every place before a second of any, until all are done or the minutes are over. Its
+answers are kept, so the same command goes on where it ended. What each system saw is in docs/explanations.md. Nothing
+is tuned on these areas. Map data: (c) OpenStreetMap contributors, ODbL.
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import math
 import os
 import sys
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from random import Random
 
@@ -42,6 +48,19 @@ def chosen(pairs: Sequence[Pair], per_language: int) -> list[Pair]:
     """As many English as Chinese texts, place by place in an order that depends on nothing but the places' hash."""
     order = sorted(pairs, key=lambda p: (hashlib.sha256(p.place.encode()).hexdigest(), p.id))
     return [p for lang in ("en", "zh") for p in [q for q in order if q.query.lang == lang][:per_language]]
+
+
+def in_turn(pairs: Sequence[Pair]) -> list[Pair]:
+    """The same pairs, both languages by turns, and of each language one of every place before a second of any."""
+    nth: Counter[tuple[str | None, str]] = Counter()
+    ranked = []
+    for pair in sorted(pairs, key=lambda p: hashlib.sha256(p.id.encode()).hexdigest()):
+        row = nth[pair.query.lang, pair.place]
+        nth[pair.query.lang, pair.place] += 1
+        ranked.append((row, hashlib.sha256(pair.place.encode()).hexdigest(), pair))
+    ranked.sort(key=lambda r: r[:2])
+    by_lang = [[p for *_, p in ranked if p.query.lang == lang] for lang in ("en", "zh")]
+    return [p for two in zip_longest(*by_lang) for p in two if p is not None]
 
 
 def standings(cases: Sequence[tuple[Pair, Case]], galleries: Mapping[str, Gallery], tiles: int) -> dict[Key, float]:
@@ -82,34 +101,42 @@ def of_the_set(pair: Pair, case: Case) -> list[Explained]:
         query_id=case.query_id,
         tile_id=case.tile_id,
         verdict=pair.wrong_reason.verdict,
-        texts=dict(case.wrong_reasons),
+        texts={"en": pair.wrong_reason.en, "zh": pair.wrong_reason.zh},
         query=case.text,
     )
     return [own, wrong]
 
 
-async def judged(shipped: Shipped, cases: Sequence[Case]) -> list[Explained]:
-    """The judge's three systems and its blind twin on every case, a few at a time; a failed reply costs its case."""
-    gate = asyncio.Semaphore(16)
-    done = 0
+async def judged(
+    shipped: Shipped, cases: Sequence[Case], *, minutes: float = math.inf, parallel: int = 8
+) -> list[Explained]:
+    """The judge's three systems and its blind twin on every case, ``parallel`` at a time; no answer costs the case.
 
-    async def one(case: Case) -> list[Explained]:
-        nonlocal done
-        async with gate:
+    After ``minutes`` no further case begins.
+    """
+    until = time.monotonic() + 60 * minutes
+    left = iter(cases)
+    found: list[Explained] = []
+    ends: Counter[str] = Counter()
+
+    async def some() -> None:
+        while time.monotonic() < until and (case := next(left, None)) is not None:
             try:
-                found = [*await shipped.explain(case), await shipped.blind(case)]
+                found.extend([*await shipped.explain(case), await shipped.blind(case)])
+                ends["answered"] += 1
             except SightlineError as error:
+                ends["without an answer"] += 1
                 err.print(f"{case.query_id}: {error}", markup=False, highlight=False)
-                found = []
-        done += 1
-        if done % 10 == 0:
-            err.print(f"judge: {done} of {len(cases)}", highlight=False)
-        return found
+            if ends.total() % 10 == 0:
+                err.print(f"judge: {ends.total()} of {len(cases)}", highlight=False)
 
     try:
-        return [item for found in await asyncio.gather(*(one(c) for c in cases)) for item in found]
+        await asyncio.gather(*(some() for _ in range(parallel)))
     finally:
         await shipped.judge.client.close()
+    ends["not begun"] = len(cases) - ends.total()
+    err.print("judge: " + ", ".join(f"{n} {what}" for what, n in ends.items()), highlight=False)
+    return found
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -119,7 +146,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--galleries", type=Path, default=Path("runs/explanations/galleries"), help="built if missing")
     parser.add_argument("--out", type=Path, default=Path("runs/explanations"))
     parser.add_argument("--per-language", type=int, default=300, help="pairs whose text is in each language")
-    parser.add_argument("--judged", type=int, help="of these, how many the judge explains; all of them by default")
+    parser.add_argument("--judged", type=int, help="of these, how many the judge explains; all by default")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of asking the judge; no case begins later")
+    parser.add_argument("--parallel", type=int, default=8, help="cases that the judge is asked about at a time")
     parser.add_argument("--tiles", type=int, default=200, help="of each area, to compare a pair's tile with")
     parser.add_argument("--backend", default="auto", choices=("auto", "vllm", "transformers"))
     return parser.parse_args(arguments)
@@ -144,8 +173,9 @@ def main() -> int:
     judge = open_judge(backend=args.backend, say=lambda line: err.print(line, markup=False, highlight=False))
     try:
         client = CachedClient(judge.client, args.out / "answers")
-        first = {p.id for p in chosen(pairs, args.judged or args.per_language)}
-        items += asyncio.run(judged(Shipped(Judge(client)), [c for p, c in cases if p.id in first]))
+        made = {case.query_id: case for _, case in cases}
+        asked = [made[p.id] for p in in_turn(pairs)][: None if args.judged is None else 2 * args.judged]
+        items += asyncio.run(judged(Shipped(Judge(client)), asked, minutes=args.minutes, parallel=args.parallel))
     finally:
         judge.stop()
     items += all_baselines([c for _, c in cases], standings(cases, galleries, args.tiles))

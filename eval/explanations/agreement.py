@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import krippendorff
@@ -12,7 +12,8 @@ from scipy.stats import spearmanr
 
 from eval.bootstrap import LEVEL, Interval
 from eval.explanations.humans import ItemKey, Rating
-from eval.protocol import Floats
+from eval.explanations.schema import Key
+from eval.protocol import Floats, Ints
 
 RESAMPLES = 500
 MIN_ITEMS = 3
@@ -32,14 +33,14 @@ def agreement(a: Floats, b: Floats, clusters: Sequence[str], *, seed: int = 0) -
     """Of two graders on the same items [N]."""
     return Agreement(
         n=len(a),
-        alpha=_interval(_alpha, a, b, clusters, seed),
+        alpha=_interval(lambda rows: _alpha(a[rows], b[rows]), clusters, seed),
         spearman=spearman(a, b, clusters, seed=seed),
     )
 
 
 def spearman(a: Floats, b: Floats, clusters: Sequence[str], *, seed: int = 0) -> Interval | None:
     """Rank correlation with an interval by location; None where one of the two does not vary."""
-    return _interval(_rho, a, b, clusters, seed)
+    return _interval(lambda rows: _rho(a[rows], b[rows]), clusters, seed)
 
 
 def _rho(a: Floats, b: Floats) -> float:
@@ -52,23 +53,42 @@ def _alpha(a: Floats, b: Floats) -> float:
     return float(krippendorff.alpha(reliability_data=np.stack([a, b]), level_of_measurement="interval"))
 
 
-def people_alpha(ratings: Sequence[Rating], scale: str) -> float | None:
-    """Alpha (ordinal) among the raters themselves on one scale; None with fewer than two raters on any item."""
+def people_alpha(ratings: Sequence[Rating], scale: str, places: Mapping[Key, str] | None = None) -> Interval | None:
+    """Alpha (ordinal) among the raters themselves on one scale, over the items that two or more of them graded.
+
+    ``places``: location by query and tile, else each pair is its own. None where no item has two raters, or all grades
+    are alike.
+    """
+    items, table = _by_rater(ratings, scale)
+    shared = np.flatnonzero(np.isfinite(table).sum(axis=0) >= 2)
+    if not shared.size:
+        return None
+    keys = [(items[i][1], items[i][2]) for i in shared]
+    clusters = [(places or {}).get(key, " on ".join(key)) for key in keys]
+    grades = table[:, shared]
+    return _interval(lambda columns: _ordinal(grades[:, columns]), clusters, seed=0)
+
+
+def _ordinal(table: Floats) -> float:
+    if len(np.unique(table[np.isfinite(table)])) < 2:
+        return float("nan")
+    return float(krippendorff.alpha(reliability_data=table, level_of_measurement="ordinal"))
+
+
+def _by_rater(ratings: Sequence[Rating], scale: str) -> tuple[list[ItemKey], Floats]:
+    """Grades [raters, items], NaN where a rater gave none."""
     items = sorted({r.item for r in ratings})
     raters = sorted({r.rater for r in ratings})
     table = np.full((len(raters), len(items)), np.nan)
     for r in ratings:
         if scale in r.scales:
             table[raters.index(r.rater), items.index(r.item)] = r.scales[scale]
-    if (np.isfinite(table).sum(axis=0) < 2).all() or len(np.unique(table[np.isfinite(table)])) < 2:
-        return None
-    return float(krippendorff.alpha(reliability_data=table, level_of_measurement="ordinal"))
+    return items, table
 
 
-def _interval(
-    measure: Callable[[Floats, Floats], float], a: Floats, b: Floats, clusters: Sequence[str], seed: int
-) -> Interval | None:
-    value = measure(a, b)
+def _interval(measure: Callable[[Ints], float], clusters: Sequence[str], seed: int) -> Interval | None:
+    """Of a measure over chosen items, by resampling locations. ``clusters``: location of every item."""
+    value = measure(np.arange(len(clusters)))
     if not np.isfinite(value):
         return None
     _, code = np.unique(np.asarray(clusters), return_inverse=True)
@@ -78,10 +98,10 @@ def _interval(
         warnings.simplefilter("ignore", RuntimeWarning)
         for _ in range(RESAMPLES):
             rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-            drawn.append(measure(a[rows], b[rows]))
+            drawn.append(measure(rows))
     kept = [v for v in drawn if np.isfinite(v)]
     low, high = np.quantile(kept, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if kept else (-1.0, 1.0)
-    return Interval(value=value, low=float(low), high=float(high), n=len(a), locations=len(members))
+    return Interval(value=value, low=float(low), high=float(high), n=len(clusters), locations=len(members))
 
 
 def item_key(system: str, query_id: str, tile_id: str, lang: str) -> ItemKey:

@@ -90,6 +90,10 @@ class ClaimScore:
         wrong = self.count("contradicted", "invented")
         return wrong > 0 and wrong >= self.count("right")
 
+    def any_wrong(self, verdict: Verdict | None, label: Verdict | None) -> bool | None:
+        """Whether a right verdict is given with anything wrong at all; None where the verdict is wrong."""
+        return None if label is None or verdict != label else self.count("contradicted", "invented") > 0
+
 
 def score_claims(case: Case, read: Read, marks: Mapping[str, Mark] | None = None) -> ClaimScore:
     """Check everything that was read from one text."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from PIL import Image
 
+from eval.explanations.baselines import oracle_template
 from eval.explanations.cases import Case
 from eval.explanations.judges import ControlKind, Item
 from eval.explanations.schema import LANGS, Explained, Key
@@ -38,6 +40,22 @@ def items_to_grade(scored: Sequence[ScoredItem]) -> list[Item]:
                 )
             )
     return found
+
+
+def sound_explanation(case: Case) -> Explained:
+    """An explanation known to hold, with the true verdict where there is a label.
+
+    The data set's own where the set also gives a wrong reason, so that style does not tell the two apart; else the
+    map's words.
+    """
+    own = oracle_template(case)
+    if all(lang in case.references and lang in case.wrong_reasons for lang in LANGS):
+        return replace(own, texts=dict(case.references), verdict=case.label or own.verdict)
+    if case.label in (None, own.verdict):
+        return own
+    stances = {claim_id: e.stance for claim_id, e in case.checked.items()}
+    words = template_explanation(case.claims, stances, match=case.label == "match")
+    return replace(own, texts={"en": words.en, "zh": words.zh}, verdict=case.label)
 
 
 def control_items(cases: Sequence[Case], sound: Mapping[Key, Explained]) -> list[Item]:
@@ -76,8 +94,9 @@ def _item(case: Case, good: Explained, lang: str, kind: ControlKind, words: str,
 
 
 def wrong_reason(case: Case, good: Explained, lang: str) -> str:
-    """The same verdict for reasons that do not hold: the data set's own, else the map's with every side exchanged."""
-    if lang in case.wrong_reasons:
+    """The same verdict for reasons that do not hold: the data set's own beside the set's sound one, else the map's with
+    every side exchanged."""
+    if lang in case.wrong_reasons and good.texts[lang] == case.references.get(lang):
         return case.wrong_reasons[lang]
     stances = {claim_id: _OTHER[e.stance] for claim_id, e in case.checked.items()}
     match = {"match": True, "no_match": False}.get(good.verdict or "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -112,8 +112,17 @@ async def _trials(judging: Judging, case: Case, other: Case | None, fonts: Fonts
     if not changed:
         return []
     before = await judging(changed[0].scene)
-    answers = [before, *[await judging(edit.scene) for edit in changed[1:]]]
-    return [Trial(case=case, edit=e, before=before, after=a) for e, a in zip(changed, answers, strict=True)][1:]
+    found = []
+    for edit in changed[1:]:
+        # Most of an answer's cost is its words, and they can only follow where they said before that the claim holds.
+        scene = replace(edit.scene, words=_held(before, edit.claim))
+        found.append(Trial(case=case, edit=edit, before=before, after=await judging(scene)))
+    return found
+
+
+def _held(before: Answer, claim: Claim | None) -> bool:
+    """Whether a text of this answer says that the claim holds."""
+    return claim is not None and any(said_of(text, claim) == "supports" for text in before.texts.values())
 
 
 def _elsewhere(cases: Sequence[Case], row: int) -> Case | None:

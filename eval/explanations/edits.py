@@ -35,6 +35,8 @@ class Scene:
     facts: tuple[Fact, ...]
     image: Image.Image
     size_m: float
+    words: bool = True
+    """Whether the explanation will be read; where not, a judge may leave it out and answer the rest."""
 
     def stance(self, claim: Claim) -> Stance:
         """What the map says of a claim in this scene."""

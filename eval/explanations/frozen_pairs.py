@@ -49,7 +49,8 @@ class PairTile:
 def case_of(pair: Pair, gallery: Gallery) -> Case:
     """One pair as a case; its id is the query's. The ledger is the set's own. Raises ``PairError``."""
     tile = PairTile(pair, gallery)
-    wrong = pair.wrong_reason
+    # Some of the set's wrong reasons conclude wrongly too; those are no control for a right verdict's reason.
+    wrong = pair.wrong_reason if pair.wrong_reason is not None and pair.wrong_reason.verdict == pair.label else None
     return Case(
         query_id=pair.id,
         tile_id=pair.tile.id,

@@ -90,11 +90,11 @@ class Bench:
         """Whether judge and writer are of one family: judges favour their own."""
         return self.member.family is not None and self.member.family == item.family
 
-    @property
-    def order_effect(self) -> float | None:
+    def order_effect(self, lang: str) -> Interval | None:
         """Mean grade in the order ``up`` less that in ``down``: 0 for a judge whom order does not move."""
-        both = [g.up - g.down for g in self.grades if g.up is not None and g.down is not None]
-        return float(np.mean(both)) if both else None
+        mine = [g for g in self.grades if g.item.lang == lang]
+        both = [(g.up - g.down, g.item.location) for g in mine if g.up is not None and g.down is not None]
+        return bootstrap_mean(np.array([v for v, _ in both]), [place for _, place in both]) if both else None
 
 
 Ask = Callable[[Item, str, Order], Awaitable[float]]

@@ -26,6 +26,9 @@ class TextEncoder(Protocol):
     """Vectors of whole texts and of their tokens."""
 
     name: str
+    """Whose and which weights, for the report."""
+    languages: frozenset[str]
+    """What it reads; texts in another language are not scored with it."""
 
     def sentences(self, texts: Sequence[str]) -> Floats32:
         """float32 [B, D], rows of length 1."""
@@ -164,7 +167,7 @@ def overlap(
     if len(hypotheses) != len(references):
         raise EvaluationError(f"{len(hypotheses)} texts do not fit {len(references)} references")
     found = {name: metric(hypotheses, references, lang) for name, metric in METRICS.items()}
-    if encoder is not None:
+    if encoder is not None and lang in encoder.languages:
         found["BERTScore"] = bert_score(hypotheses, references, encoder)
         found["sentence similarity"] = sentence_similarity(hypotheses, references, encoder)
     return found

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eval.explanations.baselines import ORDER, oracle_template
+from eval.explanations.baselines import ORDER
 from eval.explanations.calibration import calibrate
 from eval.explanations.cases import Case, World, cases_of
-from eval.explanations.controls import control_items, items_to_grade
+from eval.explanations.controls import control_items, items_to_grade, sound_explanation
 from eval.explanations.counterfactual import Faithful, Judging, run_trials, summarise
 from eval.explanations.humans import Rating, marks_of, read_ratings
 from eval.explanations.judges import Bench, Member, grade_all
@@ -148,7 +148,8 @@ CLAIM_NOTE = (
     "where given. Precision: of what can be decided, the share that is neither contradicted nor invented. Borne out: "
     "of everything said firmly, the share that the map bears out. Recall: of the description's claims that the tile "
     "can decide, the share put where the tile puts them; 'against': of those that it contradicts. Wrong reason: of "
-    "right verdicts, the share that rests on as much wrong as right, or more. Boxes: a system's own, against objects."
+    "right verdicts, the share that rests on as much wrong as right, or more; any wrong reason: those with one that is "
+    "wrong at all. Boxes: a system's own, against objects."
 )
 TWIN_NOTE = "Only judgements with both languages. 'twins alike': same claims, sides, polarity, names, numbers, verdict."
 
@@ -165,24 +166,32 @@ def _overlap(
     title, values = "5. Overlap, for comparison with older papers only", overlap_values(scored, options.encoder)
     if not values:
         return Section(title=title, text=["No references were given, so there is nothing to be like."])
-    encoder = options.encoder.name if options.encoder is not None else "none given, so no BERTScore or similarity"
-    note = f"Fluent wrong reasons score high here. METEOR: {meteor_variant()}. Encoder: {encoder}."
+    note = f"Fluent wrong reasons score high here. METEOR: {meteor_variant()}. Encoder: {_encoder(options.encoder)}."
     return table_section(table(title, note, values, systems, places), systems)
+
+
+def _encoder(encoder: TextEncoder | None) -> str:
+    if encoder is None:
+        return "none given, so no BERTScore or similarity"
+    deaf = [lang for lang in LANGS if lang not in encoder.languages]
+    unread = f"; it does not read {', '.join(deaf)}, where BERTScore and similarity are left out" if deaf else ""
+    return f"{encoder.name}{unread}"
 
 
 def _judges(inputs: Inputs, scored: Sequence[ScoredItem], options: Options, systems: Sequence[str]) -> Section:
     if not options.judges:
         return Section(title="4. Judges", text=[NO_PANEL])
     benches = asyncio.run(_grade(inputs, scored, options))
-    f1 = {(s.item.system, s.item.key, lang): c.f1 for s in scored for lang, c in s.claims.items() if c.f1 is not None}
-    quality = quality_by_item(f1)
-    return panel_section(benches, inputs.ratings, quality, load_rubric(), options.scales, systems)
+    known = [(s.item.system, s.item.key, lang, c.borne_out) for s in scored for lang, c in s.claims.items()]
+    quality = quality_by_item({(system, key, lang): v for system, key, lang, v in known if v is not None})
+    places = {key: case.location for key, case in inputs.cases.items()}
+    return panel_section(benches, inputs.ratings, quality, load_rubric(), options.scales, systems, places)
 
 
 async def _grade(inputs: Inputs, scored: Sequence[ScoredItem], options: Options) -> list[Bench]:
     cases = spread(list(inputs.cases.values()), options.judge_cases)
     keys = {c.key for c in cases}
-    sound = {c.key: oracle_template(c) for c in cases}
+    sound = {c.key: sound_explanation(c) for c in cases}
     items = [*items_to_grade([s for s in scored if s.item.key in keys]), *control_items(cases, sound)]
     benches = []
     for member in options.judges:
@@ -206,11 +215,16 @@ def spread(cases: Sequence[Case], n: int) -> list[Case]:
 def measure_faithfulness(
     inputs: Inputs, judges: Mapping[str, Judging], n: int, *, seed: int = 0
 ) -> tuple[dict[str, Sequence[Faithful]], list[Problem]]:
-    """Level 2 on ``n`` cases for every judge by name."""
+    """Level 2 on ``n`` cases for every judge by name.
+
+    Pairs that are labelled no match are left out: what speaks against them already cannot be expected to fall.
+    """
+    meant = spread([c for c in inputs.cases.values() if c.label != "no_match"], n)
     found: dict[str, Sequence[Faithful]] = {}
     problems: list[Problem] = []
     for name, judging in judges.items():
-        trials, missing = asyncio.run(run_trials(judging, spread(list(inputs.cases.values()), n), seed=seed))
-        found[name] = summarise(trials, seed=seed)
+        trials, missing = asyncio.run(run_trials(judging, meant, seed=seed))
+        if trials:
+            found[name] = summarise(trials, seed=seed)
         problems += missing
     return found, problems

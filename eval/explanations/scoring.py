@@ -22,7 +22,7 @@ Values = dict[str, dict[str, dict[Key, float]]]
 
 TESTED = ("claim precision", "borne out", "claim recall", "claim F1", "wrong reason", "verdict right", "twins alike")
 """Scores that systems are compared by; the rest stand for themselves."""
-LOWER_IS_BETTER = ("wrong reason", "box area")
+LOWER_IS_BETTER = ("wrong reason", "any wrong reason", "box area")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +86,14 @@ def claim_values(scored: Sequence[ScoredItem]) -> Values:
     for s in scored:
         for lang, claims in s.claims.items():
             wrong = claims.wrong_reason(s.item.verdict, s.case.label)
+            any_wrong = claims.any_wrong(s.item.verdict, s.case.label)
             _put(found, s, f"claim precision, {lang}", claims.precision)
             _put(found, s, f"borne out, {lang}", claims.borne_out)
             _put(found, s, f"claim recall, {lang}", claims.recall)
             _put(found, s, f"claim recall against, {lang}", claims.recall_against)
             _put(found, s, f"claim F1, {lang}", claims.f1)
             _put(found, s, f"wrong reason, {lang}", None if wrong is None else float(wrong))
+            _put(found, s, f"any wrong reason, {lang}", None if any_wrong is None else float(any_wrong))
         right = None if s.case.label is None else float(s.item.verdict == s.case.label)
         _put(found, s, "verdict right", right)
         _put(found, s, "box hit", s.boxes.mean("hits"))

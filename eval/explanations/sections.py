@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eval.bootstrap import Interval
-from eval.explanations.calibration import Calibration
+from eval.explanations.calibration import QUALITIES, Calibration
 from eval.explanations.counterfactual import Faithful
 from eval.explanations.schema import LANGS, Explained, Problem
 from eval.explanations.scoring import LOWER_IS_BETTER, ScoredItem, Table
@@ -102,7 +102,7 @@ def _p(*values: float) -> Iterable[str]:
 
 def faithful_section(found: Mapping[str, Sequence[Faithful]]) -> Section:
     """Level 2, one table per judge."""
-    header = ["edit", "what", "N", "mean fall of confidence", "confidence fell", "left match"]
+    header = ["edit", "what", "mean fall of confidence", "confidence fell", "left match"]
     header += [f"reason follows, {lang}" for lang in LANGS]
     grids, text = [], []
     for name, rows in found.items():
@@ -110,7 +110,8 @@ def faithful_section(found: Mapping[str, Sequence[Faithful]]) -> Section:
         grids.append(Grid(header=header, rows=[_faithful(row) for row in rows]))
     note = (
         "A reason follows when a claim that it said to hold is no longer said to. 'remove other' is the control: there "
-        "nothing should follow. 'blank' and 'swap' have no single claim, so only verdict and confidence can follow."
+        "nothing should follow. 'blank' and 'swap' have no single claim, so only verdict and confidence can follow. "
+        "'left match' is of the verdicts that were match before. Only pairs that are not labelled no match."
     )
     if text:
         note += f" Judges, in the order of the tables: {'; '.join(text)}."
@@ -119,22 +120,26 @@ def faithful_section(found: Mapping[str, Sequence[Faithful]]) -> Section:
 
 def _faithful(row: Faithful) -> list[str]:
     shown = [cell(row.verdict), *(cell(row.reason.get(lang)) for lang in LANGS)]
-    return [row.kind, row.what, str(row.fall.n), percent(row.fall), percent(row.falls), *shown]
+    return [row.kind, row.what, cell(row.fall), cell(row.falls), *shown]
 
 
 def calibration_section(found: Sequence[Calibration]) -> Section:
     """Explanation quality against certainty."""
-    header = ["system", "certainty", "mean certainty", "claim F1", "verdict right"]
+    header = ["system", "certainty", "mean certainty", *QUALITIES, "verdict right"]
     rows = []
     for c in found:
         for b in c.bins:
-            right = "-" if b.right is None else f"{100 * b.right:.0f}"
-            rows.append([c.system, f"{b.low:.1f} to {b.high:.1f}", f"{b.certainty:.2f}", cell(b.quality), right])
-        rho = "not defined (one of the two does not vary)" if c.spearman is None else _rho(c.spearman)
-        rows.append([c.system, "all", f"Spearman with claim F1: {rho}", f"N {c.n}", ""])
+            shown = [cell(b.quality.get(name)) for name in QUALITIES]
+            rows.append([c.system, f"{b.low:.1f} to {b.high:.1f}", f"{b.certainty:.2f}", *shown, cell(b.right)])
+        ranks = [plain(c.spearman.get(name), "not defined (too few, or one does not vary)") for name in QUALITIES]
+        rows.append([c.system, "all", "Spearman with certainty:", *ranks, ""])
     note = "Certainty is the system's confidence in the verdict that it gives. Below 0.5 its verdict goes against it."
     return Section(title="Explanation quality against confidence", text=[note], grids=[Grid(header=header, rows=rows)])
 
 
-def _rho(interval: Interval) -> str:
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+def plain(interval: Interval | None, otherwise: str = "-") -> str:
+    """``0.31 [0.05, 0.52], N 120 at 60``: a grade, a correlation or a difference, not in percent."""
+    if interval is None:
+        return otherwise
+    shown = f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{shown}, N {interval.n} at {interval.locations}"

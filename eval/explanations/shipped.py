@@ -19,53 +19,63 @@ from prompts.schema import MAX_CLAIMS, explain_schema, read_reply
 from prompts.wording import template_explanation
 from retriever.draw import draw_tile
 from retriever.errors import ReplyError
+from retriever.geo import M_PER_DEG
 from retriever.oracle import FactIndex, check_all
-from retriever.types import Claim, Evidence, Stance, Tile, Usage, Verdict
+from retriever.types import Claim, Evidence, Fact, Stance, Tile, Usage, Verdict
 
-Part = Literal["pixels", "pixels and facts"]
+Part = Literal["own sentences", "own evidence", "evidence and facts"]
+PARTS: dict[str, Part] = {
+    "judge by pixels, own sentences": "own sentences",
+    "judge by pixels, template of its evidence": "own evidence",
+    "judge with map facts, as shipped": "evidence and facts",
+}
+"""What answers a counterfactual, by its name in the report. All three ask the model the same, so the cost is of one."""
 FAMILY = "sightline"
 OWN, OWN_TEMPLATE = "judge, own sentences", "judge, template of its evidence"
 PRODUCT, BLIND = "Sightline as shipped", "judge, blank tile"
 
 
 class Shipped:
-    """The judge behind a client, on scenes and on cases. ``part``: what its verdict may know."""
+    """The judge behind a client, on scenes and on cases. ``part``: what of its answers to a scene is scored."""
 
-    def __init__(self, judge: Judge, *, part: Part = "pixels") -> None:
+    def __init__(self, judge: Judge, *, part: Part = "own evidence") -> None:
         self.judge = judge
         self.part = part
 
     async def __call__(self, scene: Scene) -> Answer:
         """The answer to one scene, as :data:`eval.explanations.counterfactual.Judging` wants it."""
         png = tile_png(scene.image)
-        scored = await self.judge.score(_tile("scene"), png, scene.claims)
-        said, evidence, _ = await self._say(png, scored.listing, scene.claims, scored.p_match)
-        stances: dict[str, Stance] = {e.claim_id: e.stance for e in evidence}
+        scored = await self.judge.score(_tile("scene", scene.size_m, scene.facts), png, scene.claims)
+        checked: dict[str, Stance] = {}
         p = scored.p_match
-        if self.part == "pixels and facts":
+        if self.part == "evidence and facts":
             known = check_all(scene.claims, FactIndex(scene.facts, size_m=scene.size_m))
             checked = {e.claim_id: e.stance for e in known}
             p = map_confidence(p, checked)
-            stances |= {claim: stance for claim, stance in checked.items() if stance != "unknown"}
-        verdict = decided(p)
-        if self.part == "pixels":
-            return Answer(verdict=verdict, confidence=p, texts=said)
-        words = template_explanation(scene.claims, stances, match=_match(verdict))
-        return Answer(verdict=verdict, confidence=p, texts={"en": words.en, "zh": words.zh})
+        answer = Answer(verdict=decided(p), confidence=p)
+        if not scene.words:
+            return answer
+        said, evidence, _ = await self._say(png, scored.listing, scene.claims, scored.p_match)
+        if self.part == "own sentences":
+            return replace(answer, texts=said)
+        stances: dict[str, Stance] = {e.claim_id: e.stance for e in evidence}
+        stances |= {claim: stance for claim, stance in checked.items() if stance != "unknown"}
+        words = template_explanation(scene.claims, stances, match=_match(answer.verdict))
+        return replace(answer, texts={"en": words.en, "zh": words.zh})
 
     async def explain(self, case: Case) -> list[Explained]:
         """Three systems on one case: the model's raw sentences, the template over its own evidence, the product's
         answer from pixels and facts."""
-        raw = await self._raw(case, tile_png(case.image()), OWN)
+        raw = await self._raw(case, tile_png(case.image()), OWN, case.facts)
         return [raw, _template(raw, case, OWN_TEMPLATE, {}), self._product(raw, case)]
 
     async def blind(self, case: Case) -> Explained:
         """The same model on a blank tile: a text-only model, that has the description and never saw the tile."""
         blank = draw_tile((), size_m=case.size_m)
-        return await self._raw(case, tile_png(blank), BLIND)
+        return await self._raw(case, tile_png(blank), BLIND, None)
 
-    async def _raw(self, case: Case, png: bytes, system: str) -> Explained:
-        scored = await self.judge.score(_tile(case.tile_id), png, case.claims)
+    async def _raw(self, case: Case, png: bytes, system: str, facts: tuple[Fact, ...] | None) -> Explained:
+        scored = await self.judge.score(_tile(case.tile_id, case.size_m, facts), png, case.claims)
         said, evidence, usage = await self._say(png, scored.listing, case.claims, scored.p_match)
         return Explained(
             system=system,
@@ -123,11 +133,20 @@ def _match(verdict: Verdict | None) -> bool | None:
 def _template(raw: Explained, case: Case, system: str, known: Mapping[str, Stance]) -> Explained:
     stances: dict[str, Stance] = {e.claim_id: e.stance for e in raw.evidence}
     words = template_explanation(case.claims, {**stances, **known}, match=_match(raw.verdict))
-    return replace(raw, system=system, texts={"en": words.en, "zh": words.zh}, usage=None)
+    return replace(raw, system=system, texts={"en": words.en, "zh": words.zh})
 
 
-def _tile(name: str) -> Tile:
-    """The judge looks at pixels alone; its tile is only a name."""
+def _tile(name: str, size_m: float, facts: tuple[Fact, ...] | None) -> Tile:
+    """The tile of this name with its extent, wherever it lies; facts are for a judge that is shown them."""
+    side = size_m / M_PER_DEG
     return Tile(
-        id=name, view="map", lat=0.0, lon=0.0, bounds=(0.0, 0.0, 0.0, 0.0), gsd_m=1.0, image="", image_sha256=""
+        id=name,
+        view="map",
+        lat=side / 2,
+        lon=side / 2,
+        bounds=(0.0, 0.0, side, side),
+        gsd_m=1.0,
+        image="",
+        image_sha256="",
+        facts=facts,
     )

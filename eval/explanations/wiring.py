@@ -88,7 +88,7 @@ def open_judges(
     if shipped or (counterfactuals and rerun is None):
         from agent.judge import Judge
         from agent.serving_open import open_judge
-        from eval.explanations.shipped import FAMILY, Shipped
+        from eval.explanations.shipped import FAMILY, PARTS, Shipped
 
         opened = open_judge(backend=cast(Any, backend), say=lambda line: err.print(line, markup=False, highlight=False))
         client = CachedClient(opened.client, cache)
@@ -98,8 +98,7 @@ def open_judges(
             members.append(Member(name=SHIPPED, client=client, family=FAMILY, note=note))
         if counterfactuals and rerun is None:
             asked = Judge(client)
-            judging["judge by pixels"] = Shipped(asked, part="pixels")
-            judging["judge with map facts"] = Shipped(asked, part="pixels and facts")
+            judging |= {name: Shipped(asked, part=part) for name, part in PARTS.items()}
     return Judges(members=members, judging=judging, stop=stop)
 
 

@@ -41,6 +41,19 @@ def test_a_fluent_wrong_reason_for_a_right_verdict_is_counted_apart() -> None:
         assert score.wrong_reason("no_match", "match") is None
 
 
+def test_one_wrong_reason_among_many_is_seen_apart_from_reasons_that_are_wrong_as_a_whole() -> None:
+    one = case()
+    said = score_claims(
+        one, read_explanation("Description and tile agree on the cafe to the north, the sign 'Hop Kee'.")
+    )
+    assert said.any_wrong("match", "match") is False
+    mixed = explained(one, stances={"c1": "supports", "c2": "supports", "c3": "supports"})
+    score = score_claims(one, read_explanation(mixed.texts["en"]))
+    assert score.wrong_reason("match", "match") is False
+    assert score.any_wrong("match", "match") is True
+    assert score.any_wrong("no_match", "match") is None
+
+
 def test_agreeing_on_what_was_never_said_is_invented_although_the_map_has_it() -> None:
     assert outcomes("Description and tile agree on the fountain to the west.") == ["invented"]
     assert outcomes("They differ on the road running north-south and the library.") == ["right", "invented"]

@@ -75,6 +75,27 @@ def test_a_judge_that_looks_follows_and_the_control_stays() -> None:
     assert rows["blank"].verdict.value == 1.0
 
 
+def test_words_are_only_wanted_where_they_can_follow() -> None:
+    asked: list[tuple[bool, int]] = []
+
+    async def silent(scene: Scene) -> Answer:
+        asked.append((scene.words, len(scene.facts)))
+        return Answer(verdict="match", confidence=0.9)
+
+    asyncio.run(run_trials(silent, CASES[:2], fonts=FONTS, parallel=1))
+    assert sum(words for words, _ in asked) == 2
+    asked.clear()
+
+    async def speaking(scene: Scene) -> Answer:
+        asked.append((scene.words, len(scene.facts)))
+        return await reciting(scene)
+
+    asyncio.run(run_trials(speaking, CASES[:1], fonts=FONTS, parallel=1))
+    # As it is, and the claim struck, its object removed, moved, another removed; not the blank tile.
+    assert [words for words, _ in asked] == [True] * 5 + [False]
+    assert asked[-1] == (False, 0)
+
+
 def test_a_judge_that_recites_is_found_out() -> None:
     rows, _ = measured(reciting)
     assert {row.falls.value for row in rows.values()} == {0.0}

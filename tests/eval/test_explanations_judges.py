@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import dataclasses
+import json
 import re
 
+import httpx
 import numpy as np
 import pytest
 from explained_fakes import FACTS, case, claim
@@ -12,7 +16,7 @@ from explained_fakes import FACTS, case, claim
 from eval.explanations.agreement import agreement, people_alpha
 from eval.explanations.baselines import oracle_template
 from eval.explanations.cache import CachedClient
-from eval.explanations.controls import control_items, items_to_grade
+from eval.explanations.controls import control_items, items_to_grade, sound_explanation, wrong_reason
 from eval.explanations.humans import Rating, marks_of, read_ratings
 from eval.explanations.judges import Member, grade_all, panel_mean
 from eval.explanations.panel_section import panel_section
@@ -41,11 +45,14 @@ def parts(request: ChatRequest) -> tuple[str, ImagePart]:
 
 def looking(request: ChatRequest) -> ChatReply:
     """A judge that knows both pictures and looks for what the explanation says description and tile agree on."""
-    text, tile = parts(request)
+    return ChatReply(text=grade_of(*parts(request)), prompt_tokens=100, completion_tokens=1)
+
+
+def grade_of(text: str, tile: ImagePart) -> str:
     agreed = re.search(r"agree on ([^.]*)|一致：([^。]*)", text)
     said = "".join(g or "" for g in agreed.groups()) if agreed else ""
     wanted = PICTURES.get(tile.sha256, ("nothing", "nothing"))
-    return ChatReply(text="5" if any(w in said for w in wanted) else "2", prompt_tokens=100, completion_tokens=1)
+    return "5" if any(w in said for w in wanted) else "2"
 
 
 def always_four(request: ChatRequest) -> ChatReply:
@@ -82,14 +89,28 @@ def test_a_judge_that_looks_is_fit_and_one_that_does_not_is_unfit() -> None:
     assert blind.controls["en", "blank tile"].value == 0.5
 
 
+def test_the_sound_control_has_the_true_verdict_and_the_wrong_ones_style() -> None:
+    said = {"en": "They agree on the cafe.", "zh": "两者都有咖啡馆。"}
+    wrong = {"en": "They differ on the cafe.", "zh": "咖啡馆不符。"}
+    own = case(label="match", references=said, wrong_reasons=wrong)
+    good = sound_explanation(own)
+    assert (dict(good.texts), good.verdict) == (said, "match")
+    assert wrong_reason(own, good, "zh") == wrong["zh"]
+    # Without a wrong reason of the set's own both are the template's words, with the sides exchanged.
+    bare = case(label="no_match", references=said)
+    good = sound_explanation(bare)
+    assert good.verdict == "no_match"
+    assert good.texts["en"].endswith("So they do not show the same place.")
+    assert "agree on the cafe to the north" in good.texts["en"]
+    assert "differ on the cafe to the north" in wrong_reason(bare, good, "en")
+
+
 def test_fitness_needs_every_control() -> None:
     from eval.explanations.judges import Grade, fitness
 
     item = next(i for i in control_items(MIXED, sound(MIXED)))
 
     def grades(wrong_reason: float):
-        import dataclasses
-
         for n in range(8):
             for kind, value in (
                 ("sound", 4.0),
@@ -105,8 +126,6 @@ def test_fitness_needs_every_control() -> None:
 
 
 def test_an_unfit_judge_is_not_averaged_in_nor_anybody_on_his_own_family() -> None:
-    import dataclasses
-
     fit, _ = run(always_four)
     fit = dataclasses.replace(fit, unfit={})
     low, _ = run(lambda r: ChatReply(text="2"))
@@ -220,7 +239,10 @@ def test_a_tie_of_marks_tells_nothing() -> None:
 def test_raters_who_agree_have_alpha_one() -> None:
     items = [("s", f"q{n}", "a", "en") for n in range(4)]
     ratings = [Rating(item=i, rater=r, scales={"clear": n + 1}) for n, i in enumerate(items) for r in "xy"]
-    assert people_alpha(ratings, "clear") == 1.0
+    alone = Rating(item=("s", "q9", "a", "en"), rater="x", scales={"clear": 1})
+    found = people_alpha([*ratings, alone], "clear", {(f"q{n}", "a"): f"place {n // 2}" for n in range(4)})
+    assert found is not None
+    assert (found.value, found.low, found.n, found.locations) == (1.0, 1.0, 4, 2)
     assert people_alpha(ratings[:1], "clear") is None
 
 
@@ -231,6 +253,73 @@ def test_the_section_says_unfit_no_people_and_too_few_judges() -> None:
     assert any("unfit" in cell for row in section.grids[1].rows for cell in row)
     assert any("are no panel" in line for line in section.text)
     assert any("No people's ratings" in line for line in section.text)
+    calls = section.grids[3].rows[0][section.grids[3].header.index("calls")]
+    assert int(calls) == 2 * len(bench.grades)
+
+
+def test_every_number_about_judges_has_an_interval_n_and_locations() -> None:
+    fit, _ = run(always_four, name="one")
+    fit = dataclasses.replace(fit, unfit={})
+    system = "oracle template"
+    ratings = [
+        Rating(item=(system, *c.key, "en"), rater=r, scales={"correct": 1 + (n + shift) % 5})
+        for n, c in enumerate(MIXED[:6])
+        for r, shift in (("x", 0), ("y", 1))
+    ]
+    places = {c.key: c.location for c in MIXED}
+    section = panel_section([fit, fit, fit], ratings, {}, load_rubric(), ["correct"], [system], places)
+    number = re.compile(r"-?\d[\d.]* \[-?\d[\d.]*, -?\d[\d.]*\], N \d+ at \d+")
+    controls, grades, means, _ = section.grids
+    assert all(number.fullmatch(cell) for row in controls.rows for cell in row[2:6])
+    assert number.match(grades.rows[0][3])
+    assert number.fullmatch(means.rows[0][3])
+    assert any(number.search(line) for line in section.text if "among the people" in line)
+
+
+def test_a_panel_of_three_endpoints_is_averaged_over_the_fit_and_flags_its_own_family(tmp_path) -> None:
+    """Three OpenAI-style endpoints: one looks, one looks and is of the writer's family, one always says four."""
+    written = {c.key: dataclasses.replace(oracle_template(c), family="qwen") for c in MIXED}
+    scored = score_items(list(written.values()), {c.key: c for c in MIXED})
+    items = [*items_to_grade(scored), *control_items(MIXED, sound(MIXED))]
+    panel = tmp_path / "panel.yaml"
+    rows = [f"- {{name: {n}, url: 'http://judge.test/v1', model: {m}}}" for n, m in ENDPOINTS.items()]
+    panel.write_text("judges:\n" + "\n".join(rows), encoding="utf-8")
+
+    async def graded(member):
+        member.client._inner._transport = httpx.MockTransport(endpoint)
+        return await grade_all(member, items, ("correct",), load_rubric())
+
+    benches = [asyncio.run(graded(member)) for member in read_panel(panel, tmp_path / "answers")]
+    assert [set(b.unfit) for b in benches] == [set(), set(), {"en", "zh"}]
+    section = panel_section(benches, [], {}, load_rubric(), ["correct"], ["oracle template"])
+    assert not any("are no panel" in line for line in section.text)
+    shown = {(row[0], row[1]): row[3] for row in section.grids[1].rows}
+    assert "OWN FAMILY" in shown["b", "en"]
+    assert "unfit" in shown["c", "zh"]
+    assert "OWN FAMILY" not in shown["a", "en"]
+    # One of the two fit judges is of the writer's family, and one opinion is no panel.
+    assert section.grids[2].rows[0][:4] == ["panel of 2 fit", "en", "correct", "-"]
+    others = [dataclasses.replace(b, member=dataclasses.replace(b.member, family="x")) for b in benches]
+    means = panel_section(others, [], {}, load_rubric(), ["correct"], ["oracle template"]).grids[2]
+    assert means.rows[0][3].startswith("5.00 [")
+
+
+ENDPOINTS = {"a": "gpt-4o", "b": "qwen3-vl-8b", "c": "glm-4.5v"}
+
+
+def endpoint(request: httpx.Request) -> httpx.Response:
+    """An endpoint without log-probabilities. The first two know the pictures, the third does not look."""
+    body = json.loads(request.content)
+    if body.get("logprobs"):
+        return httpx.Response(400, json={"error": {"message": "logprobs is not supported"}})
+    user = body["messages"][1]["content"]
+    text = "\n".join(p["text"] for p in user if p["type"] == "text")
+    url = next(p["image_url"]["url"] for p in user if p["type"] == "image_url")
+    tile = ImagePart(png=base64.b64decode(url.partition(",")[2]))
+    said = "4" if body["model"].startswith("glm") else grade_of(text, tile)
+    usage = {"prompt_tokens": 100, "completion_tokens": 1}
+    choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+    return httpx.Response(200, json={"choices": [choice], "usage": usage, "model": body["model"]})
 
 
 def test_a_panel_file_is_read_and_a_bad_one_is_named(tmp_path, monkeypatch) -> None:

@@ -219,10 +219,25 @@ def test_calibration_finds_better_explanations_at_higher_certainty() -> None:
     items = [explained(c, stances=None if n >= 4 else wrong, confidence=0.55 + n / 20) for n, c in enumerate(cases)]
     found = calibrate(score_items(items, {c.key: c for c in cases}), "s")
     assert found is not None
-    assert isinstance(found.spearman, Interval)
-    assert found.spearman.value > 0.8
-    assert found.bins[0].quality.value < found.bins[-1].quality.value
+    for name in ("borne out", "claim F1"):
+        rank, low, high = found.spearman[name], found.bins[0].quality[name], found.bins[-1].quality[name]
+        assert isinstance(rank, Interval)
+        assert rank.value > 0.8
+        assert low is not None
+        assert high is not None
+        assert low.value < high.value
+    assert isinstance(found.bins[0].right, Interval)
     assert calibrate([], "s") is None
+
+
+def test_silence_has_no_share_borne_out_to_calibrate_but_an_f1() -> None:
+    cases = [case(n) for n in range(4)]
+    items = [explained(c, stances={}, confidence=0.6 + n / 20) for n, c in enumerate(cases)]
+    found = calibrate(score_items(items, {c.key: c for c in cases}), "s")
+    assert found is not None
+    assert all(b.quality["borne out"] is None for b in found.bins)
+    assert found.bins[0].quality["claim F1"] is not None
+    assert found.spearman["borne out"] is None
 
 
 def test_cases_are_spread_over_places_first() -> None:
