@@ -22,6 +22,9 @@ from prompts.wording import explain_numbered
 from retriever.types import Claim
 
 IGNORE = -100
+STANCE_WEIGHT = 2.0
+VERDICT_WEIGHT = 8.0
+"""One token decides a conversation of hundreds, so it counts for more than one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,8 @@ class Sample:
     claims: tuple[Claim, ...] = ()
     findings: tuple[Finding, ...] = ()
     match: bool | None = None
+    doubt: float = 0.0
+    """Share of the verdict's target that goes to the other answer, 0..1."""
     explained: bool = False
     image: int | None = None
     """Row of the tile store; None: text only, and the conversation begins with the listing."""
@@ -51,6 +56,11 @@ class Encoded:
     """Index of the first visual token, -1 without picture."""
     image: int | None
     turn: int = 0
+    verdict_at: int = -1
+    """Position that predicts yes or no, -1 without a verdict to learn."""
+    other: int = 0
+    """Token id of the answer that is not the label's, and in ``doubt`` its share of the target."""
+    doubt: float = 0.0
 
 
 class Encoder:
@@ -98,6 +108,9 @@ class Encoder:
             image_at=image_at,
             image=sample.image,
             turn=sample.turn,
+            verdict_at=out.verdict_at,
+            other=self._one(t.no if sample.match else t.yes),
+            doubt=sample.doubt,
         )
 
     def _claims(self, out: _Writer, sample: Sample) -> None:
@@ -111,7 +124,11 @@ class Encoder:
         out.say(after + "<|im_end|>\n<|im_start|>assistant\n")
         if sample.match is not None:
             word = self.template.yes if sample.match else self.template.no
-            out.answer(word, learn=self.verdicts, weight=4.0)
+            if self.verdicts:
+                out.verdict_at = len(out.ids) - 1
+            out.answer(word, learn=self.verdicts)
+            if self.verdicts:
+                out.weights[out.verdict_at] = VERDICT_WEIGHT
 
     def _explanation(self, out: _Writer, sample: Sample) -> None:
         stances = {c.id: f.stance for c, f in zip(sample.claims, sample.findings, strict=True)}
@@ -126,6 +143,7 @@ class _Writer:
         self.ids: list[int] = []
         self.labels: list[int] = []
         self.weights: list[float] = []
+        self.verdict_at = -1
 
     def pad(self) -> None:
         grow = len(self.ids) - len(self.labels)
@@ -139,20 +157,22 @@ class _Writer:
     def mark(self, target: int) -> None:
         """Ask the last position for ``target``, whatever really follows it."""
         self.labels[-1] = target
-        self.weights[-1] = 2.0
+        self.weights[-1] = STANCE_WEIGHT
 
-    def answer(self, text: str, *, learn: bool, weight: float = 1.0) -> None:
+    def answer(self, text: str, *, learn: bool) -> None:
         start = len(self.ids)
         self.ids += self.encoder.tokens(text) + self.encoder.tokens("<|im_end|>")
         self.pad()
         if learn:
             for i in range(start, len(self.ids)):
                 self.labels[i - 1] = self.ids[i]
-                self.weights[i - 1] = weight
+                self.weights[i - 1] = 1.0
 
 
 def batch(items: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
     """Right-padded tensors: ``ids, labels [B, L]``, ``weights [B, L]``, ``positions [3, B, L]`` (multimodal rotary).
+
+    ``others [B, L]`` and ``doubts [B, L]``: a second target and its share, where a verdict is in doubt.
 
     Attention is causal, so positions after an item's end are never seen by it and need no mask.
     """
@@ -161,13 +181,23 @@ def batch(items: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
     labels = torch.full((len(items), length), IGNORE)
     weights = torch.zeros((len(items), length))
     positions = torch.zeros((3, len(items), length), dtype=torch.long)
+    others, doubts = torch.zeros_like(ids), torch.zeros_like(weights)
     for b, e in enumerate(items):
         n = len(e.ids)
         ids[b, :n] = torch.tensor(e.ids)
         labels[b, :n] = torch.tensor(e.labels)
         weights[b, :n] = torch.tensor(e.weights)
         positions[:, b, :n] = rope_positions(n, e.image_at)
-    return {"ids": ids, "labels": labels, "weights": weights, "positions": positions}
+        if e.verdict_at >= 0:
+            others[b, e.verdict_at], doubts[b, e.verdict_at] = e.other, e.doubt
+    return {
+        "ids": ids,
+        "labels": labels,
+        "weights": weights,
+        "positions": positions,
+        "others": others,
+        "doubts": doubts,
+    }
 
 
 def rope_positions(length: int, image_at: int) -> torch.Tensor:

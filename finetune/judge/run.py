@@ -20,7 +20,7 @@ from finetune.judge.claims import practice_claims
 from finetune.judge.encode import Encoder, Sample, patches
 from finetune.judge.spec import LORA_TARGETS, VISUAL_TOKENS, make_config, make_tokenizer
 from finetune.judge.store import TileStore, Witness, load_witnesses, open_store
-from finetune.judge.tasks import Pairs, joint_draw, look_draw, text_draw, verdict_draw
+from finetune.judge.tasks import Pairs, Teachers, joint_draw, look_draw, text_draw, verdict_draw
 from finetune.judge.train import Draw, Stage, Trainer
 from prompts.listing import find, listing_order
 from prompts.render import claims_block, load_template
@@ -222,7 +222,7 @@ class Run:
         encoder = Encoder(self.tokenizer, self.template)
         kept, val = self._pairs(own, self.kept), self._pairs(own, self.watched)
         trainer = self.trainer(tuned, head)
-        draw = verdict_draw(encoder, kept)
+        draw = verdict_draw(encoder, kept, teachers=Teachers.fit(kept, seed=self.recipe.seed))
         trainer.fit(self.recipe.stage("lora"), draw, self.kept, self._verdicts(trainer, encoder, val))
         return tuned.eval()
 

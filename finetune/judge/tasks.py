@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from finetune.judge.claims import practice_claims
 from finetune.judge.encode import Encoded, Encoder, Sample
 from finetune.judge.store import TileStore, Witness, perturbed
+from finetune.judge.teacher import Drawn, Teacher
 from finetune.judge.train import BLANKS, Draw
 from finetune.judge.turns import draw_turn, turn_listing
 from prompts.listing import Listing, find, parse_listing
@@ -24,6 +25,8 @@ NEGATIVE_M = 150.0
 """Centres at least this far apart: the point is then outside the other tile by 30 m and more."""
 _LOOKALIKES = 10
 _BLANK_SHARE = 0.03
+TEACHER_SHARE = 0.7
+"""How much of a verdict's target is the teacher's probability; the rest is what really was the case."""
 
 
 def text_draw(encoder: Encoder, store: TileStore, rows: np.ndarray, *, explained: float = 0.15) -> Draw:
@@ -131,6 +134,12 @@ class Pairs:
             return min(far, key=lambda w: self.apart(w.row, one.row))
         return max(far, key=lambda w: self.support(one.claims, w.row) + self.support(w.claims, one.row))
 
+    def listing(self, row: int, true: bool, rng: random.Random) -> Listing:
+        """What stands in the conversation about a row: the model's own listing, or the map's, half with names."""
+        if row < 0:
+            return parse_listing("")
+        return self.store.listing(row, names=rng.random() < 0.5) if true else self.read[row]
+
     def apart(self, a: int, b: int) -> float:
         dy = (self.lat[a] - self.lat[b]) * M_PER_DEG
         dx = (self.lon[a] - self.lon[b]) * M_PER_DEG * math.cos(math.radians(self.lat[a]))
@@ -141,25 +150,53 @@ class Pairs:
         return stances.count("supports") - stances.count("contradicts")
 
 
-def verdict_draw(encoder: Encoder, pairs: Pairs, *, true_listing: float = 0.25) -> Draw:
+def verdict_draw(
+    encoder: Encoder, pairs: Pairs, *, true_listing: float = 0.25, teachers: Teachers | None = None
+) -> Draw:
     """Verdicts and explanations on listings of the model's own (now and then the true one)."""
 
     def draw(rng: random.Random) -> Encoded:
+        true = rng.random() < true_listing
         witness, row, match = pairs.draw(rng)
-        listing = parse_listing("") if row < 0 else pairs.read[row]
-        if row >= 0 and rng.random() < true_listing:
-            listing = pairs.store.listing(row, names=rng.random() < 0.5)
+        listing = pairs.listing(row, true, rng)
         claims = _thinned(witness.claims, rng)
+        doubt = 0.0
+        if teachers is not None and row >= 0:
+            p = (teachers.true if true else teachers.own)(claims, listing)
+            doubt = TEACHER_SHARE * (1.0 - p if match else p)
         sample = Sample(
             listing=listing.text(),
             learn_listing=False,
             claims=claims,
             findings=tuple(find(c, listing) for c in claims),
             match=match,
+            doubt=doubt,
             explained=rng.random() < 0.3,
             image=row,
         )
         return encoder.encode(sample)
+
+    return draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teachers:
+    """One for listings of the model's own, which err, and one for true ones."""
+
+    own: Teacher
+    true: Teacher
+
+    @classmethod
+    def fit(cls, pairs: Pairs, *, seed: int) -> Teachers:
+        return cls(own=Teacher(_taught(pairs, False), seed=seed), true=Teacher(_taught(pairs, True), seed=seed))
+
+
+def _taught(pairs: Pairs, true: bool) -> Callable[[random.Random], Drawn]:
+    def draw(rng: random.Random) -> Drawn:
+        while True:
+            witness, row, match = pairs.draw(rng)
+            if row >= 0:
+                return _thinned(witness.claims, rng), pairs.listing(row, true, rng), match
 
     return draw
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune.judge.encode import IGNORE, Encoded, batch, patches
+from finetune.judge.encode import IGNORE, STANCE_WEIGHT, VERDICT_WEIGHT, Encoded, batch, patches
 from finetune.judge.spec import GRID, VISUAL_TOKENS
 from finetune.judge.store import Pictures
 from finetune.judge.turns import Turned, draw_turn, turn_grid
@@ -162,12 +162,17 @@ class Trainer:
         logits = self.inner.lm_head(hidden[labelled]).float()
         target, weight = data["labels"][labelled], data["weights"][labelled]
         each = nn.functional.cross_entropy(logits, target, reduction="none")
+        other, doubt = data["others"][labelled], data["doubts"][labelled]
+        unsure = doubt > 0
+        if unsure.any():
+            second = nn.functional.cross_entropy(logits[unsure], other[unsure], reduction="none")
+            each = each.masked_scatter(unsure, torch.lerp(each[unsure], second, doubt[unsure]))
         self._count(logits, target, weight, each)
         return (each * weight).sum() / weight.sum() + dense_weight * dense
 
     def _count(self, logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, each: torch.Tensor) -> None:
         right = logits.argmax(-1) == target
-        for name, value in (("answer", 1.0), ("stance", 2.0), ("verdict", 4.0)):
+        for name, value in (("answer", 1.0), ("stance", STANCE_WEIGHT), ("verdict", VERDICT_WEIGHT)):
             chosen = weight == value
             self.meter.add(f"{name}_acc", float(right[chosen].sum()), int(chosen.sum()))
             self.meter.add(f"{name}_loss", float(each[chosen].detach().sum()), int(chosen.sum()))

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from finetune.judge.claims import practice_claims
-from finetune.judge.encode import IGNORE, Encoder, Sample, patches, rope_positions
+from finetune.judge.encode import IGNORE, STANCE_WEIGHT, VERDICT_WEIGHT, Encoder, Sample, patches, rope_positions
 from finetune.judge.spec import FRAGMENTS, VISUAL_TOKENS, make_config, make_processor, make_tokenizer
 from prompts.clients.base import ImagePart, TextPart
 from prompts.listing import find, parse_listing
@@ -67,17 +67,18 @@ def test_loss_falls_on_answers_and_on_the_end_of_each_claim(tokenizer):
     encoder = Encoder(tokenizer, load_template())
     sample = practice(2, explained=False)
     encoded = encoder.encode(sample)
-    marked = [encoded.labels[i] for i, w in enumerate(encoded.weights) if w == 2.0]
+    marked = [encoded.labels[i] for i, w in enumerate(encoded.weights) if w == STANCE_WEIGHT]
     assert marked == [encoder.stance_ids[f.stance] for f in sample.findings]
     yes = encoder.tokens("yes")[0]
-    assert next(encoded.labels[i] for i, w in enumerate(encoded.weights) if w == 4.0) == yes
+    assert [encoded.labels[i] for i, w in enumerate(encoded.weights) if w == VERDICT_WEIGHT] == [yes]
+    assert encoded.labels[encoded.verdict_at] == yes
     first_answer = next(i for i, label in enumerate(encoded.labels) if label != IGNORE)
     assert first_answer >= encoded.image_at + VISUAL_TOKENS
 
 
 def test_a_base_model_is_never_taught_verdicts(tokenizer):
     encoded = Encoder(tokenizer, load_template(), verdicts=False).encode(practice(2))
-    assert 4.0 not in encoded.weights
+    assert VERDICT_WEIGHT not in encoded.weights
 
 
 def test_patches_are_those_of_the_image_processor(tokenizer):
