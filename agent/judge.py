@@ -2,29 +2,43 @@
 
 * ``look``: the tile's listing, whatever the query; asked once per picture and kept.
 * ``score``: the probability of "yes, this is the place", from the yes/no token pair.
+* ``stances``: a stance for every claim, one token each, without sentences.
 * ``explain``: a stance for every claim, and the reason in English and Chinese written from those stances.
 
-All three begin with the same words and picture, so a server with prefix caching reads a tile once.
+All begin with the same words and picture, so a server with prefix caching reads a tile once. A judge that sees
+``facts`` is given the map's listing of the tile, with names, in place of its own look.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, get_args
 
 from PIL import Image
 
+from agent.judged import Explained, Saw, Scored, Stanced
+from agent.verdict_fit import VerdictFit, stored_fit
 from prompts.clients.base import ChatClient, ChatReply, ChatRequest, ImagePart
 from prompts.listing import parse_listing
 from prompts.readback import agrees
-from prompts.render import Template, explain_messages, load_template, look_messages, score_messages
-from prompts.schema import MAX_CLAIMS, explain_schema, read_reply
+from prompts.render import (
+    Template,
+    explain_messages,
+    facts_listing,
+    load_template,
+    look_messages,
+    score_messages,
+    stance_messages,
+)
+from prompts.schema import MAX_CLAIMS, STANCES, explain_schema, read_reply
 from prompts.wording import template_explanation
 from retriever.errors import ReplyError
-from retriever.types import Claim, Evidence, Explanation, Stance, Tile, Usage
+from retriever.geo import M_PER_DEG
+from retriever.types import Claim, Evidence, Explanation, Stance, Tile, Usage, canonical_json
 
 LOOK_TOKENS = 160
 
@@ -58,44 +72,62 @@ class MemoryListings:
         self._kept[(model, image_sha256)] = listing
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    p_match: float
-    """Of ``yes`` against ``no``, 0..1."""
-    listing: str
-    asked: tuple[str, ...]
-    """Ids of the claims that the question held; the rest did not fit."""
-    usage: Usage
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explained:
-    evidence: tuple[Evidence, ...]
-    """One for each claim, in the ledger's order."""
-    explanation: Explanation
-    usage: Usage
-
-
 class Judge:
     """Asks one model about tiles. Raises ``ServerUnavailable`` or ``ReplyError``; never invents an answer."""
 
-    def __init__(self, client: ChatClient, *, store: ListingStore | None = None, template: str = "judge") -> None:
+    def __init__(
+        self,
+        client: ChatClient,
+        *,
+        store: ListingStore | None = None,
+        template: str = "judge",
+        saw: Saw = "pixels",
+        fit: VerdictFit | None = None,
+    ) -> None:
+        """``fit``: of the verdict; without it the one that is kept for this judge, if any."""
         self.client = client
         self.store: ListingStore = store if store is not None else MemoryListings()
         self.template: Template = load_template(template)
+        self.saw: Saw = saw
+        self.fit = fit if fit is not None else stored_fit(self.plain_name)
         self._looking: dict[str, asyncio.Task[tuple[str, Usage]]] = {}
 
     @property
-    def name(self) -> str:
-        """Model and prompt, as recorded with every result."""
+    def _looker(self) -> str:
         return f"{self.client.name}+{self.template.id}@{self.template.sha256[:8]}"
 
+    @property
+    def plain_name(self) -> str:
+        """Model, prompt and what it is shown."""
+        return self._looker + ("" if self.saw == "pixels" else f"+{self.saw}")
+
+    @property
+    def name(self) -> str:
+        """Model, prompt, what it is shown and the verdict's fit, as recorded with every result."""
+        return self.plain_name + (f"+verdict@{self.fit.id}" if self.fit.id else "")
+
+    def shown(self, tile: Tile) -> str:
+        """Names what the judge is shown of a tile beside its picture; empty for nothing."""
+        if self._saw(tile) == "pixels":
+            return ""
+        return hashlib.sha256(canonical_json([f.to_json() for f in tile.facts or ()]).encode()).hexdigest()
+
+    def _saw(self, tile: Tile) -> Saw:
+        return "pixels" if tile.facts is None else self.saw
+
+    async def _listing(self, tile: Tile, image: ImagePart, claims: Sequence[Claim]) -> tuple[str, Usage]:
+        """The map's listing where facts are shown, else the judge's own look."""
+        if self._saw(tile) == "pixels" or tile.facts is None:
+            return await self._look(image)
+        size_m = (tile.bounds[3] - tile.bounds[1]) * M_PER_DEG
+        return facts_listing(tile.facts, claims, size_m=size_m).text(), Usage()
+
     async def look(self, tile: Tile, png: bytes) -> str:
-        """What lies where on this tile, in the words of :mod:`prompts.listing`."""
+        """What lies where on this tile by its picture, in the words of :mod:`prompts.listing`."""
         return (await self._look(ImagePart(png=png)))[0]
 
     async def _look(self, image: ImagePart) -> tuple[str, Usage]:
-        kept = self.store.get(self.name, image.sha256)
+        kept = self.store.get(self._looker, image.sha256)
         if kept is not None:
             return kept, Usage()
         # Two questions about one tile at the same time share one look.
@@ -112,14 +144,13 @@ class Judge:
             ChatRequest(messages=tuple(look_messages(image, self.template)), max_tokens=LOOK_TOKENS)
         )
         listing = parse_listing(reply.text).text()
-        self.store.put(self.name, image.sha256, listing)
+        self.store.put(self._looker, image.sha256, listing)
         return listing, _usage(reply, "look")
 
     async def score(self, tile: Tile, png: bytes, claims: Sequence[Claim]) -> Scored:
         """The probability that this tile shows the place of these claims."""
-        image = ImagePart(png=png)
-        listing, usage = await self._look(image)
-        asked = _asked(claims)
+        image, asked = ImagePart(png=png), _asked(claims)
+        listing, usage = await self._listing(tile, image, asked)
         messages = score_messages(image, listing, asked, self.template)
         yes, no = self.template.yes, self.template.no
         reply = await self.client.complete(ChatRequest(messages=tuple(messages), max_tokens=1, choices=(yes, no)))
@@ -129,8 +160,46 @@ class Judge:
             )
         p = math.exp(reply.choice_logprobs[yes])
         return Scored(
-            p_match=p, listing=listing, asked=tuple(c.id for c in asked), usage=usage + _usage(reply, "score")
+            p_match=self.fit(p),
+            p_model=p,
+            saw=self._saw(tile),
+            listing=listing,
+            asked=tuple(c.id for c in asked),
+            usage=usage + _usage(reply, "score"),
         )
+
+    async def stances(self, tile: Tile, png: bytes, claims: Sequence[Claim]) -> Stanced:
+        """A stance for every claim: what the model expects behind the claim in the score question, one token each.
+
+        Raises ``ReplyError`` for a model whose tokenizer has no single token for a stance; :meth:`explain` asks it.
+        """
+        image, asked = ImagePart(png=png), _asked(claims)
+        listing, usage = await self._listing(tile, image, asked)
+        found: list[Evidence] = []
+        sure: dict[str, float] = {}
+        for at, claim in enumerate(asked):
+            # One after the other: each question begins with the one before it, which the server then has read.
+            messages = stance_messages(image, listing, asked, at, self.template)
+            reply = await self.client.complete(
+                ChatRequest(messages=tuple(messages), max_tokens=1, choices=STANCES, reads_on=True)
+            )
+            usage = usage + _usage(reply, "stances")
+            logs = reply.choice_logprobs
+            if logs is None:
+                raise ReplyError("the model server gave no probabilities for the stances; start it with them on")
+            said: Stance = max(get_args(Stance), key=lambda word: logs[word])
+            found.append(
+                Evidence(
+                    claim_id=claim.id,
+                    stance=said,
+                    reason="not_visible" if said == "unknown" else None,
+                    by="model",
+                )
+            )
+            sure[claim.id] = math.exp(logs[said])
+        evidence = _complete(found, claims)
+        sureness = tuple(sure.get(e.claim_id, 0.0) for e in evidence)
+        return Stanced(evidence=evidence, sure=sureness, saw=self._saw(tile), usage=usage)
 
     async def explain(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> Explained:
         """Evidence for every claim and the reason in both languages.
@@ -138,9 +207,8 @@ class Judge:
         The two texts are read back and must make the claims of the evidence; if not, the model is asked once more, and
         then the same evidence is put in the words of the template (``author="template"``).
         """
-        image = ImagePart(png=png)
-        listing, usage = await self._look(image)
-        asked = _asked(claims)
+        image, asked = ImagePart(png=png), _asked(claims)
+        listing, usage = await self._listing(tile, image, asked)
         match = verdict_p >= 0.5
         messages = tuple(explain_messages(image, listing, asked, match=match, template=self.template))
         request = ChatRequest(

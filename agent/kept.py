@@ -59,7 +59,7 @@ class KeptJudge:
 
     async def score(self, tile: Tile, png: bytes, claims: Sequence[Claim]) -> ScoredLike:
         """As :meth:`agent.judge.Judge.score`."""
-        key = self._key("score", png, claims)
+        key = self._key("score", tile, png, claims)
         kept = self._answers.get(key)
         if kept is not None:
             return KeptScore(p_match=kept)
@@ -69,7 +69,7 @@ class KeptJudge:
 
     async def explain(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> ExplainedLike:
         """As :meth:`agent.judge.Judge.explain`; of ``verdict_p`` only its side of one half is put to the model."""
-        key = self._key("explain" if verdict_p >= 0.5 else "explain not", png, claims)
+        key = self._key("explain" if verdict_p >= 0.5 else "explain not", tile, png, claims)
         kept = self._answers.get(key)
         if kept is not None:
             evidence = tuple(Evidence.from_json(e) for e in kept["evidence"])
@@ -79,10 +79,13 @@ class KeptJudge:
         self._answers.put(key, {"evidence": evidence_json, "explanation": found.explanation.to_json()})
         return found
 
-    def _key(self, verb: str, png: bytes, claims: Sequence[Claim]) -> str:
+    def _key(self, verb: str, tile: Tile, png: bytes, claims: Sequence[Claim]) -> str:
         said = [{k: v for k, v in c.to_json().items() if k != "turn"} for c in claims]
         image = hashlib.sha256(png).hexdigest()
-        return hashlib.sha256(canonical_json([verb, self._name, image, said]).encode()).hexdigest()
+        # A judge that is shown the map's facts answers by them as well.
+        shown = getattr(self._judge, "shown", None)
+        facts = [text] if shown is not None and (text := shown(tile)) else []
+        return hashlib.sha256(canonical_json([verb, self._name, image, said, *facts]).encode()).hexdigest()
 
 
 @contextmanager

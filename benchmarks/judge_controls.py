@@ -1,10 +1,12 @@
 """Do the judge's verdicts come from the pixels and the text? Real, wrong and blank tiles, and another's text.
 
-    SIGHTLINE_DATA=... python benchmarks/judge_controls.py [--backend vllm] [--generated 100 --areas moscow]
+    SIGHTLINE_DATA=... python benchmarks/judge_controls.py [--backend vllm] [--saw facts]
+        [--generated 100 --areas moscow]
 
 For every query the judge scores its true tile, two tiles that miss the place (a near one and a far one), a blank map,
 and the true tile with another query's claims. Queries are the hand-written ones; with
-``--generated N`` also N descriptions per area written from map facts. Nothing is tuned on test areas.
+``--generated N`` also N descriptions per area written from map facts. Nothing is tuned on test areas. With ``--saw
+facts`` the judge reads the map's facts about each tile beside its picture; the blank map then has none.
 Map data: (c) OpenStreetMap contributors, ODbL.
 """
 
@@ -17,7 +19,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -182,7 +184,8 @@ async def ask(judge: Judge, case: Case, kind: str, tile_id: str | None, claims: 
     from agent.judge import tile_png
 
     gallery, true = case.gallery, case.gallery.nearest(case.lat, case.lon)
-    tile: Tile = gallery.tile(tile_id or true)
+    shown = gallery.tile(tile_id or true)
+    tile: Tile = shown if tile_id else replace(shown, facts=())
     png = tile_png(gallery.image(tile_id) if tile_id else blank(gallery))
     try:
         p: float | None = (await judge.score(tile, png, claims)).p_match
@@ -225,6 +228,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options(parser)
+    parser.add_argument("--saw", default="pixels", choices=("pixels", "facts"), help="what the judge is shown")
     parser.add_argument("--out", default="runs/judge_controls")
     parser.add_argument("--galleries", default="runs/first_numbers/galleries", help="built there, or reused")
     parser.add_argument("--queries", nargs="+", default=[str(HERE / "queries" / "first_numbers.jsonl")])
@@ -262,11 +266,11 @@ def main() -> int:
     cases = cases[: args.limit]
     opened = open_judge(backend=args.backend, say=lambda line: err.print(line, highlight=False))
     try:
-        judge = Judge(opened.client)
+        judge = Judge(opened.client, saw=args.saw)
         trials = asyncio.run(ask_all(judge, cases, args.seed))
     finally:
         opened.stop()
-    text = report(cases, trials, f"{judge.name}, {opened.label}", args.seed)
+    text = report(cases, trials, f"{judge.name} (saw {args.saw}), {opened.label}", args.seed)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.md").write_text(text, encoding="utf-8")

@@ -6,11 +6,16 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from retriever.pair_frozen import FrozenSet
+
 JUDGES = ("mini-judge",)
+SHOWN = {"pixels": "pixels, query", "facts": "pixels, facts with names, query"}
+"""What ``--saw`` shows the judge, as a row of the report says it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -25,8 +30,13 @@ def frozen(
     out: Annotated[Path | None, typer.Option(help="Where the judge's predictions go, and go on from.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Only so many pairs, places in a fixed order.")] = None,
     view: Annotated[str, typer.Option(help="Only pairs asked with this: text, map ...")] = "",
-    evidence: Annotated[bool, typer.Option(help="Also ask for a stance on every claim (slow).")] = False,
+    saw: Annotated[str, typer.Option(help=f"What the judge is shown: {', '.join(SHOWN)} (with names).")] = "pixels",
+    stances: Annotated[bool, typer.Option(help="Also a stance on every claim, one token each.")] = False,
+    evidence: Annotated[bool, typer.Option(help="Also stances and sentences, as the desk explains (slow).")] = False,
     folder: Annotated[Path | None, typer.Option(help="The set's folder; the shipped one without it.")] = None,
+    others: Annotated[
+        list[Path] | None, typer.Option("--pairs", help="Pairs of `sightline data pairs` in place of the set.")
+    ] = None,
     galleries: Annotated[Path, typer.Option(help="Galleries of the test areas, built where missing.")] = Path(
         "runs/testset/galleries"
     ),
@@ -39,18 +49,35 @@ def frozen(
     from eval.testset import FROZEN
     from eval.testset.predictions import read_predictions
     from eval.testset.report import System, make, to_json, to_markdown
+    from retriever.errors import SightlineError
     from retriever.pair_frozen import load_frozen
 
-    test = load_frozen(folder or FROZEN)
+    if saw not in SHOWN or (stances and evidence):
+        raise SightlineError(f"--saw is one of {', '.join(SHOWN)}, and of --stances and --evidence there is only one")
+    test = _others(others) if others else load_frozen(folder or FROZEN)
     pairs = [p for p in test.pairs if not view or p.query.view == view]
     systems = [_system(path, read_predictions(path, test.pairs)) for path in predictions or []]
     if judge or server:
-        path = out or Path("runs/testset") / f"{judge or 'server'}.jsonl"
-        chosen = {p.id for p in _ask(pairs, judge, server, path, limit, evidence, galleries, data, backend)}
+        path = out or Path("runs/testset") / f"{judge or 'server'}{'' if saw == 'pixels' else '-' + saw}.jsonl"
+        reasons = "stances" if stances else "explain" if evidence else ""
+        chosen = {p.id for p in _ask(pairs, judge, server, path, limit, saw, reasons, galleries, data, backend)}
         said = [p for p in read_predictions(path, test.pairs) if p.pair_id in chosen]
-        systems.append(System(judge or server, "pixels, query", {p.pair_id: p for p in said}))
+        systems.append(System(judge or server, SHOWN[saw], {p.pair_id: p for p in said}))
     report = make(test, systems, command=shlex.join(["sightline", *sys.argv[1:]]), seed=seed)
     typer.echo(json.dumps(to_json(report), ensure_ascii=False) if as_json else to_markdown(report))
+
+
+def _others(paths: list[Path]) -> FrozenSet:
+    """Other pairs in the form of the set, without a version."""
+    import hashlib
+
+    from retriever.pair_frozen import FrozenSet
+    from retriever.pairs import read_bytes, read_pairs
+
+    pairs = tuple(pair for path in paths for pair in read_pairs(path))
+    digest = hashlib.sha256("".join(hashlib.sha256(read_bytes(p)).hexdigest() for p in paths).encode()).hexdigest()
+    part = {p.id: "towns" if p.area.startswith("town-") else "areas" for p in pairs}
+    return FrozenSet(version="", sha256=digest, pairs=pairs, part=part, town_seeds=())
 
 
 def _system(path: Path, found: list[Any]) -> Any:
@@ -65,7 +92,8 @@ def _ask(
     server: str,
     out: Path,
     limit: int | None,
-    evidence: bool,
+    saw: str,
+    reasons: str,
     galleries: Path,
     data: Path | None,
     backend: str,
@@ -86,13 +114,13 @@ def _ask(
     chosen, err = in_order(pairs, limit), Console(stderr=True)
     opened = open_judge(backend=backend, url=server or None, say=lambda line: err.print(line, highlight=False))  # type: ignore[arg-type]
     try:
-        judge = Judge(opened.client)
+        judge = Judge(opened.client, saw=saw)  # type: ignore[arg-type]  # checked when the command was read
         with Progress(console=err) as bar:
             task = bar.add_task("judging", total=len(chosen))
             asyncio.run(
                 _run_closed(
                     run(
-                        judge, chosen, Galleries(galleries, data), out, evidence=evidence,
+                        judge, chosen, Galleries(galleries, data), out, reasons=reasons,  # type: ignore[arg-type]
                         say=lambda done, total: bar.update(task, completed=done),
                     ),
                     judge,

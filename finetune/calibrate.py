@@ -223,10 +223,11 @@ def _ece(held: Sequence[tuple[Case, Weights]]) -> float:
 
 def save(path: Path, found: Fit, models: Mapping[str, str], provenance: Mapping[str, Any]) -> None:
     """Put the fit into the parameter file, in place of an earlier one for the same models."""
-    fits: list[Any] = json.loads(path.read_text(encoding="utf-8"))["fits"] if path.exists() else []
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    fits: list[Any] = kept.get("fits", [])
     fits = [f for f in fits if (f["judge"], f["encoder"]) != (models["judge"], models["encoder"])]
     quality = {k: round(getattr(found, k), 5) for k in ("nll", "held_out_nll", "default_nll", "ece")}
     fits.append({**models, "weights": found.weights.to_json(), "provenance": {**provenance, **quality}})
-    text = json.dumps({"fits": fits}, ensure_ascii=False, indent=1, sort_keys=True)
+    text = json.dumps({**kept, "fits": fits}, ensure_ascii=False, indent=1, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, text.encode() + b"\n")

@@ -1,4 +1,4 @@
-"""``sightline calibrate queries`` and ``sightline calibrate fit``."""
+"""``sightline calibrate queries``, ``fit``, ``gate`` and ``verdict``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     group.command("queries")(queries)
     group.command("fit")(fit)
     group.command("gate")(gate)
+    group.command("verdict")(verdict)
     app.add_typer(group, name="calibrate")
 
 
@@ -107,4 +108,37 @@ def gate(
         f"margin {fitted.gate.margin} nats, weight of duels {fitted.gate.duel_weight} ({fought} fought); of {fitted.n} "
         f"queries {fitted.changed} orders changed, {fitted.helped} helped, {fitted.harmed} harmed; each area behind "
         f"the others' margin: {fitted.held_out_helped} helped, {fitted.held_out_harmed} harmed; written to {out}"
+    )
+
+
+def verdict(
+    pairs: Annotated[list[Path], typer.Option(help="Pairs of validation areas (`sightline data pairs`).")],
+    answers: Annotated[
+        list[Path], typer.Option(help="What `sightline eval testset --pairs ... --judge ...` answered to them.")
+    ],
+    out: Annotated[Path, typer.Option(help="The parameter file.")] = PARAMETERS,
+    gates: Annotated[Path, typer.Option(help="The gates' file; a gate of this judge is carried over.")] = GATE,
+    seed: Annotated[int, typer.Option(help="Draws the folds.")] = 0,
+) -> None:
+    """Fit where the judge's verdict turns: slope and offset on its log-odds, from pairs of validation areas."""
+    from finetune import calibrate_verdict
+
+    cases, judge = calibrate_verdict.read_cases(pairs, answers)
+    fitted = calibrate_verdict.fit(cases, seed=seed)
+    provenance = {
+        "pairs": len(cases),
+        "areas": sorted({c.area for c in cases}),
+        "places": len({c.place for c in cases}),
+        "seed": seed,
+        "pairs_sha256": [hashlib.sha256(p.read_bytes()).hexdigest() for p in pairs],
+        "answers_sha256": [hashlib.sha256(p.read_bytes()).hexdigest() for p in answers],
+    }
+    carried = calibrate_verdict.save(out, gates, fitted, judge, provenance)
+    Console().print_json(json.dumps({"judge": judge, **fitted.to_json(), **provenance}))
+    Console().print(
+        f"the verdict turns at p = {fitted.threshold:.4f}; held out, "
+        f"right {100 * fitted.accuracy_before:.1f} -> {100 * fitted.accuracy:.1f} %, "
+        f"cannot tell {100 * fitted.undecided_before:.1f} -> {100 * fitted.undecided:.1f} %, "
+        f"nats per pair {fitted.nll_before:.4f} -> {fitted.nll:.4f}, N = {len(cases)}; "
+        f"{carried} fits of this judge carried over; written to {out}"
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import yaml
 
 from prompts.clients.base import ImagePart, Message, TextPart, neutralise
-from prompts.listing import AXES
+from prompts.listing import AXES, PARTS, Entry, Listing, list_facts
 from retriever.errors import ModelError
 from retriever.geo import POINTS_SHORT, octant
-from retriever.types import Claim
+from retriever.types import Claim, Fact
 
 _FIELDS = ("id", "system", "look", "score", "explain", "yes", "no")
 
@@ -91,6 +91,58 @@ def score_messages(image: ImagePart, listing: str, claims: Sequence[Claim], temp
         Message(role="assistant", parts=(TextPart(text=listing),)),
         Message(role="user", parts=(TextPart(text=question),)),
     ]
+
+
+def stance_messages(
+    image: ImagePart, listing: str, claims: Sequence[Claim], at: int, template: Template
+) -> list[Message]:
+    """The score question broken off behind claim ``at`` (from 0): what follows is that claim's stance.
+
+    The judge is trained to know the stance there (``finetune/judge/encode.py``). Each of these questions begins with
+    the one before it, so a server with prefix caching reads every claim once.
+    """
+    before, _ = template.score.split("«claims»")
+    return [
+        *look_messages(image, template),
+        Message(role="assistant", parts=(TextPart(text=listing),)),
+        Message(role="user", parts=(TextPart(text=before + claims_block(claims[: at + 1])),)),
+    ]
+
+
+FACT_NAMES = 8
+"""Named things that a listing made from facts holds: a city tile has up to seventy, and the window ends before them."""
+
+
+def facts_listing(facts: Sequence[Fact], claims: Sequence[Claim], *, size_m: float, most: int = FACT_NAMES) -> Listing:
+    """The listing of a tile by the map, with names: what the judge is shown in place of its own look.
+
+    At most ``most`` names: those that the claims ask for first (in the language they ask in), then the map's order. A
+    thing mapped in pieces is one entry. Names are data: they cannot leave their quotes.
+    """
+    asked = [c.value.casefold() for c in claims if c.kind == "name"]
+    told = [replace(f, names={"": _label(f, asked)}) if f.names else f for f in facts]
+    listing = list_facts(told, size_m=size_m, names=True)
+    merged: dict[tuple[str, str], set[str]] = {}
+    for entry in listing.entries:
+        if entry.name:
+            merged.setdefault((quoted(entry.name), entry.kind), set()).update(entry.parts)
+    wanted = sorted(merged, key=lambda key: not _is_asked(key[0], asked))[:most]
+    named = [
+        Entry(kind=kind, parts=tuple(p for p in PARTS if p in merged[name, kind]), name=name)
+        for name, kind in merged
+        if (name, kind) in wanted
+    ]
+    return Listing(entries=(*(e for e in listing.entries if not e.name), *named), axes=listing.axes)
+
+
+def _label(fact: Fact, asked: Sequence[str]) -> str:
+    names = list(fact.names.values())
+    return next((n for n in names if _is_asked(n, asked)), fact.names.get("") or names[0])
+
+
+def _is_asked(name: str, asked: Sequence[str]) -> bool:
+    own = name.casefold()
+    return any(value in own or own in value for value in asked)
 
 
 def explain_messages(

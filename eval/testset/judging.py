@@ -1,4 +1,4 @@
-"""A judge put through the frozen set: pixels and what is asked, no map facts. Resumable: what is answered is kept."""
+"""A judge put through pairs, by the picture alone or with the tile's facts. Resumable: what is answered is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agent.judge import tile_png
 from agent.verdict import verdict
@@ -16,18 +16,20 @@ from prompts.claims import extract_claims
 from prompts.listing import Listing, parse_listing
 from prompts.schema import MAX_CLAIMS
 from retriever.errors import ReplyError, SightlineError
+from retriever.gallery import Gallery
 from retriever.geo import POINTS_SHORT
-from retriever.pair_galleries import area_gallery
+from retriever.pair_galleries import EXTRACTS, area_gallery
 from retriever.pair_maps import query_map
 from retriever.pairs import Pair, shown_tile
-from retriever.types import Claim, Relation
+from retriever.types import Claim, Evidence, Relation, Tile
 
 if TYPE_CHECKING:
     from agent.judge import Judge
-    from retriever.gallery import Gallery
 
 AT_ONCE = 24
 Say = Callable[[int, int], None]
+Reasons = Literal["", "stances", "explain"]
+"""What is asked beside the verdict: nothing, a stance per claim (one token each), or stances with the sentences."""
 
 
 class Unreadable(SightlineError):
@@ -41,7 +43,7 @@ def in_order(pairs: Sequence[Pair], limit: int | None) -> list[Pair]:
 
 
 class Galleries:
-    """The galleries of the test areas, opened or built when a pair first needs them."""
+    """The galleries that pairs were made on: what lies under ``folder``, the test areas built where they do not."""
 
     def __init__(self, folder: Path, data: Path | None) -> None:
         self.folder, self.data = folder, data
@@ -49,7 +51,9 @@ class Galleries:
 
     def __getitem__(self, name: str) -> Gallery:
         if name not in self._open:
-            self._open[name] = area_gallery(name, self.folder, self.data)
+            other = self.folder / name
+            known = name in EXTRACTS or name.startswith("town-") or not other.is_dir()
+            self._open[name] = area_gallery(name, self.folder, self.data) if known else Gallery.open(other)
         return self._open[name]
 
 
@@ -70,7 +74,7 @@ def kept(path: Path, judge: str) -> dict[str, dict[str, Any]]:
 
 
 async def run(
-    judge: Judge, pairs: Sequence[Pair], galleries: Galleries, out: Path, *, evidence: bool = False, say: Say
+    judge: Judge, pairs: Sequence[Pair], galleries: Galleries, out: Path, *, reasons: Reasons = "", say: Say
 ) -> None:
     """Ask about every pair that ``out`` does not answer yet, and add the answers to it one by one."""
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +88,7 @@ async def run(
         async def one(pair: Pair) -> None:
             nonlocal finished
             async with gate:
-                row = await answer(judge, pair, galleries, evidence=evidence)
+                row = await answer(judge, pair, galleries, reasons=reasons)
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             file.flush()
             finished += 1
@@ -106,8 +110,12 @@ def _batches(items: Sequence[Pair], size: int) -> Iterator[Sequence[Pair]]:
         yield items[start : start + size]
 
 
-async def answer(judge: Judge, pair: Pair, galleries: Galleries, *, evidence: bool = False) -> dict[str, Any]:
-    """One line of predictions. A reply that is no answer becomes its ``error``; a missing gallery or server raises."""
+async def answer(judge: Judge, pair: Pair, galleries: Galleries, *, reasons: Reasons = "") -> dict[str, Any]:
+    """One line of predictions. A reply that is no answer becomes its ``error``; a missing gallery or server raises.
+
+    ``p`` is the model's own probability and ``judge`` the judge without its fit: what ``sightline calibrate verdict``
+    reads. ``saw`` says whether facts were shown for this very tile.
+    """
     row: dict[str, Any] = {"pair_id": pair.id, "by": judge.name}
     gallery = galleries[pair.tile.gallery]
     tile, picture = shown_tile(pair, gallery)
@@ -116,15 +124,32 @@ async def answer(judge: Judge, pair: Pair, galleries: Galleries, *, evidence: bo
         claims = await asked(judge, pair, gallery)
         if not claims:
             return {**row, "error": "nothing that could be checked was read from the query"}
-        p = (await judge.score(tile, png, claims)).p_match
-        row |= {"verdict": verdict(p, ()), "score": p}
-        if evidence:
-            told = await judge.explain(tile, png, pair.claims[:MAX_CLAIMS], p)
-            row["evidence"] = [{"claim_id": e.claim_id, "stance": e.stance} for e in told.evidence]
-            row["explanation"] = {"en": told.explanation.en, "zh": told.explanation.zh}
+        scored = await judge.score(tile, png, claims)
+        p = scored.p_match
+        row |= {"verdict": verdict(p, ()), "score": p, "saw": scored.saw, "p": scored.p_model}
+        row |= {"judge": judge.plain_name} | await _reasons(judge, pair, tile, png, p, reasons)
     except (ReplyError, Unreadable) as error:
         return {"pair_id": pair.id, "by": judge.name, "error": str(error)}
     return row
+
+
+async def _reasons(judge: Judge, pair: Pair, tile: Tile, png: bytes, p: float, reasons: Reasons) -> dict[str, Any]:
+    """Stances of the pair's own claims by the judge's own evidence, and its sentences where they are asked for."""
+    claims = pair.claims[:MAX_CLAIMS]
+    if reasons == "stances":
+        return {"evidence": _said((await judge.stances(tile, png, claims)).evidence)}
+    if reasons == "explain":
+        told = await judge.explain(tile, png, claims, p)
+        words = told.explanation
+        return {
+            "evidence": _said(told.evidence),
+            "explanation": {"en": words.en, "zh": words.zh, "author": words.author},
+        }
+    return {}
+
+
+def _said(evidence: Sequence[Evidence]) -> list[dict[str, str]]:
+    return [{"claim_id": e.claim_id, "stance": e.stance} for e in evidence]
 
 
 async def asked(judge: Judge, pair: Pair, gallery: Gallery) -> list[Claim]:

@@ -15,6 +15,9 @@ from eval.testset.scores import Scores, StanceScores, agreement, score, stance_s
 from retriever.pair_frozen import FrozenSet
 from retriever.pairs import NEGATIVES, Pair
 
+SEEN = ("object", "road")
+"""Kinds of claims that a picture can show; names, storeys, colours and the forms of junctions it does not."""
+
 
 @dataclass(frozen=True)
 class System:
@@ -40,11 +43,14 @@ class Slice:
 @dataclass(frozen=True, kw_only=True)
 class Report:
     version: str
+    """Empty for pairs that are not the frozen set."""
     sha256: str
     of: int
     """Pairs in the whole set; the slices say how many were asked."""
     slices: tuple[Slice, ...]
     stances: Mapping[str, Sequence[StanceScores]]
+    stances_seen: Mapping[str, Sequence[StanceScores]]
+    """The same over claims of kinds that a picture can show."""
     command: str
 
 
@@ -94,13 +100,17 @@ def make(test: FrozenSet, systems: Sequence[System], *, command: str, seed: int 
             for s in rows
         ]
         tables.append(Slice(title=title, rows=tuple(made)))
-    stances = {s.name: found for s in rows if (found := stance_scores(asked, s.found, seed=seed))}
+    stances, seen = (
+        {s.name: found for s in rows if (found := stance_scores(asked, s.found, kinds=kinds, seed=seed))}
+        for kinds in (None, SEEN)
+    )
     return Report(
         version=test.version,
         sha256=test.sha256,
         of=len(test.pairs),
         slices=tuple(tables),
         stances=stances,
+        stances_seen=seen,
         command=command,
     )
 
@@ -127,22 +137,25 @@ def caption(report: Report, part: Slice) -> str:
 def to_markdown(report: Report) -> str:
     """The whole report."""
     asked = report.slices[0].rows[0].scores.n
-    lines = [f"Frozen test set v{report.version} ({report.sha256[:12]}), {asked} of its {report.of} pairs", ""]
+    what = f"Frozen test set v{report.version}" if report.version else "Pairs that are not the frozen set"
+    lines = [f"{what} ({report.sha256[:12]}), {asked} of its {report.of} pairs", ""]
     for part in report.slices:
         lines += [f"**{caption(report, part)}**", "", _line(HEADER), _line(["---"] * len(HEADER))]
         lines += [*(_line(cells(row)) for row in part.rows), ""]
     if report.stances:
-        lines += ["**Stances of claims, against the map's**", "", _line(("system", "stance", "claims", "P", "R", "F1"))]
-        lines.append(_line(["---"] * 6))
-        for name, found in report.stances.items():
-            lines += [
-                _line(
-                    [name, s.stance, str(s.claims), f"{100 * s.precision:.1f}", f"{100 * s.recall:.1f}", percent(s.f1)]
-                )
-                for s in found
-            ]
-        lines.append("")
+        lines += _stance_table("Stances of claims, against the map's", report.stances)
+        lines += _stance_table("The same, of objects and roads alone: what a picture can show", report.stances_seen)
     return "\n".join([*lines, f"Printed by `{report.command}`", "", "© OpenStreetMap contributors (ODbL)", ""])
+
+
+def _stance_table(title: str, stances: Mapping[str, Sequence[StanceScores]]) -> list[str]:
+    lines = [f"**{title}**", "", _line(("system", "stance", "claims", "P", "R", "F1")), _line(["---"] * 6)]
+    for name, found in stances.items():
+        lines += [
+            _line([name, s.stance, str(s.claims), f"{100 * s.precision:.1f}", f"{100 * s.recall:.1f}", percent(s.f1)])
+            for s in found
+        ]
+    return [*lines, ""]
 
 
 def _line(parts: Sequence[str]) -> str:

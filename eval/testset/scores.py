@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -124,10 +124,13 @@ class StanceScores:
     f1: Interval
 
 
-def stance_scores(pairs: Sequence[Pair], found: Mapping[str, Prediction], *, seed: int = 0) -> list[StanceScores]:
+def stance_scores(
+    pairs: Sequence[Pair], found: Mapping[str, Prediction], *, kinds: Collection[str] | None = None, seed: int = 0
+) -> list[StanceScores]:
     """Precision, recall and F1 of every stance over the pairs that the system gave evidence for; empty without any.
 
     A claim that such a pair lists and the evidence leaves out is missed: it is nobody's precision and lowers recall.
+    ``kinds``: only claims of these kinds.
     """
     told = [p for p in pairs if p.id in found and found[p.id].stances]
     if not told:
@@ -137,7 +140,8 @@ def stance_scores(pairs: Sequence[Pair], found: Mapping[str, Prediction], *, see
     counts = np.zeros((3, 3, drawn.shape[1]))
     for pair, place in zip(told, code, strict=True):
         said = found[pair.id].stances
-        for item in pair.evidence:
+        counted = {c.id for c in pair.claims if kinds is None or c.kind in kinds}
+        for item in (e for e in pair.evidence if e.claim_id in counted):
             for row, stance in enumerate(stances):
                 hit, true = said.get(item.claim_id) == stance, item.stance == stance
                 counts[row, :, place] += (hit and true, hit and not true, true and not hit)

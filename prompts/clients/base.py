@@ -116,6 +116,8 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     deadline_s: float | None = None
     """Seconds that the whole call may take, retries included. None: the client's own limit."""
+    reads_on: bool = False
+    """The answer follows the last message's text itself, whoever says it: what the model expects to stand there."""
 
     def __post_init__(self) -> None:
         if not self.messages:
@@ -127,8 +129,8 @@ class ChatRequest:
 
     @property
     def continues(self) -> bool:
-        """Whether the model goes on writing the assistant's last message."""
-        return self.messages[-1].role == "assistant"
+        """Whether the model goes on writing the last message: the assistant's, or any with ``reads_on``."""
+        return self.reads_on or self.messages[-1].role == "assistant"
 
     @property
     def key(self) -> str:
@@ -148,6 +150,8 @@ def _request_json(request: ChatRequest) -> dict[str, Any]:
         "choices": request.choices,
         "json_schema": request.json_schema,
         "stop": request.stop,
+        # Left out where it is not asked for: the keys of answers kept before it was known stay as they are.
+        **({"reads_on": True} if request.reads_on else {}),
     }
 
 

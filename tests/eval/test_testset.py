@@ -311,14 +311,14 @@ def test_the_command_scores_a_file(few, tmp_path: Path) -> None:
 class FakeJudge:
     """Says yes to everything; fails on the pairs of one place."""
 
-    name = "fake+judge@1"
+    name = plain_name = "fake+judge@1"
 
     def __init__(self) -> None:
         self.asked = 0
 
     async def score(self, tile, png, claims):
         self.asked += 1
-        return type("S", (), {"p_match": 0.9})()
+        return type("S", (), {"p_match": 0.9, "p_model": 0.6, "saw": "pixels"})()
 
     async def look(self, tile, png):
         return "roads e-w; n cafe"
