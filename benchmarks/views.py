@@ -1,30 +1,35 @@
-"""How fast aligned views are rendered: views per second of each kind, and sets per hour on two processes.
+"""How fast aligned views are rendered: sets per hour by the clock and by processor time, and seconds of each view.
 
-    python -m benchmarks.views --osm $SIGHTLINE_DATA/osm/helsinki_center.osm.pbf [--sets 24] [--end-to-end 60]
+    python benchmarks/views.py --osm $SIGHTLINE_DATA/osm/helsinki_center.osm.pbf [--sets 100] [--jobs 2] [--views 12]
 
-Each view is measured by processor time in one process, after its stage (the meshes about the standpoint) is built;
-building stages is a row of its own, spread over the sets. With ``--end-to-end N`` the command ``sightline data
-views`` makes N sets with two processes: its wall time counts everything, also reading the extract three times. Wall
-time also counts other programs, so the machine's load before the run is printed with it.
+Stretches out of the work of ``sightline data views --n 3000`` are rendered and written as the command does it, in as
+many processes. What is made once and serves all 3,000 sets (reading the extract, choosing the places) is measured as
+it is; everything else, the start of the processes too, is scaled up. A stretch begins with
+nothing built, which a long run does once only. The clock also counts other programs: the load is printed.
+
+``--views N`` instead measures each view alone for N sets in this process, by processor time.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
+import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from finetune.views import VIEWS, Scene, render_set
-from finetune.views.places import Place, grid_over, places
-from finetune.views.poses import nadir_pose
+from finetune.views import VIEWS, Conditions, Scene
+from finetune.views import dataset as folder
+from finetune.views.places import grid_over, places
+from finetune.views.sets import poses_of
+from finetune.views.workers import Batch, batches, in_processes, shares
 
 
 def cpu(work: Callable[[], object]) -> float:
@@ -34,71 +39,107 @@ def cpu(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def per_view(scene: Scene, spots: list[Place]) -> dict[str, list[float]]:
-    """Seconds for every set: of its stage, where that was new, and of each view."""
-    out: dict[str, list[float]] = {"stage": [], **{view: [] for view in VIEWS}}
-    ordered = sorted(spots, key=lambda p: scene.stage_key(*scene.frame.xy(p.lat, p.lon)))
-    for number, place in enumerate(ordered):
-        pose = nadir_pose("map", place.lat, place.lon)
-        out["stage"].append(cpu(partial(scene.stage_of, pose)))
-        for view in VIEWS:
-            work = partial(render_set, scene, place.lat, place.lon, seed=number, views=(view,))
-            out[view].append(cpu(work))
-    return out
+def used() -> float:
+    """Processor seconds of this process and of those that it started and that have ended."""
+    now = os.times()
+    return now.user + now.system + now.children_user + now.children_system
 
 
-def dense(scene: Scene, out_of: int, n: int) -> list[Place]:
-    """About ``n`` of ``out_of`` places, in whole stages as the command makes them."""
-    groups: dict[tuple[int, int], list[Place]] = {}
-    for place in places(scene, grid_over(scene.box), n=out_of, seed=1):
-        groups.setdefault(scene.stage_key(*scene.frame.xy(place.lat, place.lon)), []).append(place)
-    found: list[Place] = []
-    # From the middle of the area, where it is built most densely.
-    for key in sorted(groups, key=lambda k: k[0] ** 2 + k[1] ** 2):
-        found += groups[key][: n - len(found)]
+def stretches(work: Sequence[Batch], jobs: int, sets: int) -> list[deque[Batch]]:
+    """From the middle of each process's work, batches of ``sets`` sets in all, in their order."""
+    found = []
+    for part in shares(work, jobs):
+        whole = list(part)
+        chosen: deque[Batch] = deque()
+        for batch in whole[len(whole) // 2 :]:
+            left = sets // jobs - sum(map(len, chosen))
+            if left > 0:
+                chosen.append(batch[:left])
+        found.append(chosen)
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    sets: int
+    clock: float
+    processor: float
+
+
+def run(order: folder.Order, parts: list[deque[Batch]]) -> Spent:
+    """Renders and writes the parts, a process to each."""
+    clock, processor = time.monotonic(), used()
+    # The processes end, and their seconds are counted, when the iterator is done.
+    made = sum(in_processes(parts, folder._many, folder._start, (order,)))
+    return Spent(sets=made, clock=time.monotonic() - clock, processor=used() - processor)
+
+
+def whole(osm: Path, sets: int, out_of: int, jobs: int) -> str:
+    """The command's speed, as a few lines."""
+    load, clock, processor = os.getloadavg()[0], time.monotonic(), used()
+    scene = Scene.from_osm(osm)
+    work = batches(scene, list(enumerate(places(scene, grid_over(scene.box), n=out_of, seed=1))))
+    once, once_cpu = time.monotonic() - clock, used() - processor
+    del scene
+    with tempfile.TemporaryDirectory() as out:
+        spent = run(folder.Order(osm=osm, out=Path(out), n=out_of, seed=1), stretches(work, jobs, sets))
+    scale = out_of / spent.sets
+    by_clock, by_cpu = once + scale * spent.clock, once_cpu + scale * spent.processor
+    # At most this: places are chosen before the processes share the work.
+    alone = once_cpu + scale * spent.processor / jobs
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return (
+        f"{spent.sets} of {out_of} sets, {jobs} processes, load {load:.1f} before the run\n"
+        f"once: {once:.1f} s by the clock, {once_cpu:.1f} s of processor\n"
+        f"sets: {spent.clock:.1f} s by the clock, {spent.processor:.1f} s of processor = "
+        f"{spent.processor / spent.sets:.2f} s a set; {peak:.0f} MiB in the largest process\n"
+        f"by the clock: {out_of} sets in {by_clock / 60:.1f} min = {3600 * out_of / by_clock:,.0f} an hour\n"
+        f"by processor time: {by_cpu / 3600:.2f} core hours, on {jobs} free cores {alone / 60:.1f} min = "
+        f"{3600 * out_of / alone:,.0f} an hour"
+    )
+
+
+def per_view(scene: Scene, spots: Batch) -> dict[str, list[float]]:
+    """Seconds for every set: choosing poses with whatever stages they need, then each view."""
+    out: dict[str, list[float]] = {"poses and stages": [], **{view: [] for view in VIEWS}}
+    for seed, place in spots:
+        began = time.process_time()
+        poses, _ = poses_of(scene, place.lat, place.lon, seed)
+        for pose in poses.values():
+            scene.stage_of(pose)
+        out["poses and stages"].append(time.process_time() - began)
+        for view in VIEWS:
+            conditions = Conditions.drawn(seed, view=view, lat=place.lat)
+            out[view].append(cpu(partial(scene.render, poses[view], conditions)))
+    return out
+
+
 def table(seconds: dict[str, list[float]]) -> str:
-    """A markdown table; a view's time holds the choice of its pose, and of age and season for the first to need one."""
+    """A markdown table; the first view of a stage pays for its ground and for its triangles at the imagery's age."""
     lines = ["| what | mean ms | median ms | per second and core |", "| --- | ---: | ---: | ---: |"]
     for name, values in seconds.items():
         mean, middle = float(np.mean(values)), float(np.median(values))
         lines.append(f"| {name} | {1000 * mean:.0f} | {1000 * middle:.0f} | {1 / max(mean, 1e-9):.1f} |")
-    whole = sum(float(np.mean(v)) for v in seconds.values())
-    lines.append(f"| set of five, with its part of the stage | {1000 * whole:.0f} | | {1 / whole:.2f} |")
-    lines.append("")
-    lines.append(f"N = {len(seconds['stage'])} sets; two cores at this rate: {2 * 3600 / whole:,.0f} sets an hour.")
-    return "\n".join(lines)
-
-
-def end_to_end(osm: Path, n: int) -> str:
-    """Wall time of the command itself with two processes."""
-    load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["data", "views", "--osm", str(osm), "--out", f"{folder}/sets", "--n", str(n), "--jobs", "2"]
-        began, before = time.monotonic(), os.times()
-        subprocess.run([sys.executable, "-m", "retriever.main", *command], check=True, stdout=subprocess.DEVNULL)
-        wall, after = time.monotonic() - began, os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return (
-        f"command, {n} sets, 2 processes: {wall:.0f} s wall = {3600 * n / wall:,.0f} sets an hour (load {load:.1f} "
-        f"before the run); {used:.0f} s of processor = {2 * 3600 * n / used:,.0f} sets an hour on two free cores"
-    )
+    total = sum(float(np.mean(v)) for v in seconds.values())
+    lines.append(f"| set of five | {1000 * total:.0f} | | {1 / total:.2f} |")
+    return "\n".join([*lines, "", f"N = {len(seconds['map'])} sets."])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--osm", type=Path, required=True)
-    parser.add_argument("--sets", type=int, default=24)
+    parser.add_argument("--sets", type=int, default=100)
     parser.add_argument("--out-of", type=int, default=3000, help="sets that the whole area is to have")
-    parser.add_argument("--end-to-end", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--views", type=int, default=0, help="measure each view alone, for so many sets")
     asked = parser.parse_args()
+    if not asked.views:
+        print(whole(asked.osm, asked.sets, asked.out_of, asked.jobs))
+        return
     scene = Scene.from_osm(asked.osm)
-    spots = dense(scene, asked.out_of, asked.sets)
+    work = batches(scene, list(enumerate(places(scene, grid_over(scene.box), n=asked.out_of, seed=1))))
+    spots = [row for batch in stretches(work, 1, asked.views)[0] for row in batch]
     print(table(per_view(scene, spots)))
-    if asked.end_to_end:
-        print(end_to_end(asked.osm, asked.end_to_end))
 
 
 if __name__ == "__main__":

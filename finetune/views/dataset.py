@@ -13,10 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +22,12 @@ from finetune.views.poses import SIZES, VIEWS
 from finetune.views.scene import Scene
 from finetune.views.seeds import number
 from finetune.views.sets import ViewSet, render_set
+from finetune.views.workers import Batch, batches, in_processes, shares
 from retriever.build import file_sha256
 from retriever.errors import SourceError
 from retriever.workfolder import write_whole
 
 FORMAT = "sightline-views-1"
-BATCH = 48
 Progress = Callable[[int, int], None]
 
 
@@ -69,10 +66,10 @@ def write_sets(order: Order, *, jobs: int = 1, progress: Progress | None = None)
     _claim(order)
     scene = Scene.from_osm(order.osm)
     todo = [(i, p) for i, p in enumerate(_places(scene, order)) if not (_folder(order.out, i) / "set.json").is_file()]
-    batches = list(_batches(scene, todo))
+    work = batches(scene, todo)
     del scene
     made, total = 0, len(todo)
-    for count in _run(order, batches, jobs):
+    for count in _run(order, work, jobs):
         made += count
         if progress is not None:
             progress(order.n - total + made, order.n)
@@ -114,42 +111,13 @@ def _claim(order: Order) -> None:
     write_whole(path, json.dumps(said, indent=1) + "\n")
 
 
-def _batches(scene: Scene, todo: Sequence[tuple[int, Place]]) -> Iterator[list[tuple[int, Place]]]:
-    """Sets that share a stage together, so that it is built once."""
-    groups: dict[tuple[int, int], list[tuple[int, Place]]] = {}
-    for index, place in todo:
-        groups.setdefault(scene.stage_key(*scene.frame.xy(place.lat, place.lon)), []).append((index, place))
-    for key in sorted(groups):
-        for i in range(0, len(groups[key]), BATCH):
-            yield groups[key][i : i + BATCH]
-
-
-def _run(order: Order, batches: Sequence[list[tuple[int, Place]]], jobs: int) -> Iterator[int]:
-    if jobs <= 1 or len(batches) <= 1:
+def _run(order: Order, work: Sequence[Batch], jobs: int) -> Iterator[int]:
+    if jobs <= 1 or len(work) <= 1:
         _start(order)
-        for batch in batches:
+        for batch in work:
             yield from (_one(index, place) for index, place in batch)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(order,)) as pool:
-        waiting: set[Future[int]] = set()
-        queue = iter(batches)
-        for batch in queue:
-            waiting.add(pool.submit(_many, batch))
-            if len(waiting) >= 3 * jobs:
-                ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (_result(future) for future in ready)
-        while waiting:
-            ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (_result(future) for future in ready)
-
-
-def _result(future: Future[int]) -> int:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise SourceError(
-            "a rendering process was killed, perhaps for memory: run the same command again with fewer --jobs"
-        ) from error
+    yield from in_processes(shares(work, jobs), _many, _start, (order,))
 
 
 _HERE: dict[str, tuple[Order, Scene]] = {}
@@ -159,7 +127,7 @@ def _start(order: Order) -> None:
     _HERE["now"] = order, Scene.from_osm(order.osm)
 
 
-def _many(batch: list[tuple[int, Place]]) -> int:
+def _many(batch: Batch) -> int:
     return sum(_one(index, place) for index, place in batch)
 
 

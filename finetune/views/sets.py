@@ -69,14 +69,15 @@ def render_set(
     if scene.inside_building(lat, lon):
         raise SourceError(f"{lat:.6f}, {lon:.6f} lies inside a building of {scene.name}: choose a place in the open")
     conditions = {v: Conditions.drawn(seed, view=v, lat=lat) for v in views}
-    poses, turns = _poses(scene, lat, lon, seed, conditions, jitter_m)
+    poses, turns = poses_of(scene, lat, lon, seed, jitter_m)
     rendered = {v: RenderedView(scene.render(poses[v], conditions[v]), poses[v], conditions[v]) for v in views}
     return ViewSet(scene=scene.name, lat=lat, lon=lon, seed=seed, views=rendered, turns=turns)
 
 
-def _poses(
-    scene: Scene, lat: float, lon: float, seed: int, conditions: dict[ViewName, Conditions], jitter_m: float
+def poses_of(
+    scene: Scene, lat: float, lon: float, seed: int, jitter_m: float = JITTER_M
 ) -> tuple[dict[ViewName, Pose], int]:
+    """The pose of every view of a place, and how many headings of the ground photo were tried."""
     rng = generator("poses", seed, f"{lat:.7f}", f"{lon:.7f}")
     frame = scene.frame
     x, y = frame.xy(lat, lon)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -56,24 +56,32 @@ def ground_colours(conditions: Conditions) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """A window of the ground in colour, at full sharpness and reduced by 2, 4 and 8."""
+    """A window of the ground in colour, at full sharpness and, where that is asked for, reduced by 2, 4 and 8."""
 
     west: float
     north: float
     metres: float
     codes: NDArray[np.uint8]
-    levels: tuple[NDArray[np.uint8], ...]
+    colours: NDArray[np.uint8]
+    """sRGB of every surface [S, 3]."""
 
     @classmethod
     def of(cls, window: tuple[float, float, NDArray[np.uint8]], metres: float, colours: NDArray[np.uint8]) -> Sheet:
         west, north, codes = window
-        image = Image.fromarray(codes, "P")
-        image.putpalette(np.resize(colours.reshape(-1), colours.size).tolist())
-        full = image.convert("RGB")
-        half = full.reduce(2)
+        return cls(west=west, north=north, metres=metres, codes=codes, colours=colours)
+
+    @cached_property
+    def _reduced(self) -> tuple[NDArray[np.uint8], ...]:
+        """Pictures at a half, a quarter and an eighth of the sharpness: costly, and not every camera looks so far."""
+        image = Image.fromarray(self.codes, "P")
+        image.putpalette(np.resize(self.colours.reshape(-1), self.colours.size).tolist())
+        half = image.convert("RGB").reduce(2)
         quarter = half.reduce(2)
-        levels = [np.asarray(p) for p in (full, half, quarter, quarter.reduce(2))]
-        return cls(west=west, north=north, metres=metres, codes=codes, levels=tuple(levels))
+        return tuple(np.asarray(p) for p in (half, quarter, quarter.reduce(2)))
+
+    @cached_property
+    def _linear(self) -> Floats:
+        return TO_LINEAR[self.colours]
 
     def inside(self, x: Floats, y: Floats) -> NDArray[np.bool_]:
         side = self.codes.shape[0] * self.metres
@@ -82,11 +90,15 @@ class Sheet:
     def colour(self, x: Floats, y: Floats, footprint: Floats) -> tuple[Floats, NDArray[np.uint8]]:
         """Linear colours [N, 3] and surface codes [N] at points inside; ``footprint`` is a pixel's size there."""
         level = np.clip(np.log2(np.maximum(footprint, 1e-6) / self.metres), 0, 3.99).astype(np.int8)
-        out = np.empty((len(x), 3), np.float32)
         col, row = (x - self.west) / self.metres, (self.north - y) / self.metres
-        for k, picture in enumerate(self.levels):
+        size = self.codes.shape[0]
+        i, j = np.clip(row.astype(np.int32), 0, size - 1), np.clip(col.astype(np.int32), 0, size - 1)
+        codes = self.codes.reshape(-1)[i * size + j]
+        out = self._linear[codes]
+        for k in range(1, 4):
             chosen = np.flatnonzero(level == k)
             if len(chosen):
+                picture = self._reduced[k - 1]
                 size = picture.shape[0]
                 i = np.clip((row[chosen] / 2**k).astype(np.int32), 0, size - 1)
                 j = np.clip((col[chosen] / 2**k).astype(np.int32), 0, size - 1)
@@ -94,17 +106,15 @@ class Sheet:
         sharp = np.flatnonzero(footprint < 0.7 * self.metres)
         if len(sharp):
             out[sharp] = self._between(col[sharp], row[sharp])
-        size = self.codes.shape[0]
-        i, j = np.clip(row.astype(np.int32), 0, size - 1), np.clip(col.astype(np.int32), 0, size - 1)
-        return out, self.codes.reshape(-1)[i * size + j]
+        return out, codes
 
     def _between(self, col: Floats, row: Floats) -> Floats:
         """Linear colours between the nearest four cells: no stairs where a cell is larger than a pixel."""
-        flat, size = self.levels[0].reshape(-1, 3), self.levels[0].shape[0]
+        flat, size = self.codes.reshape(-1), self.codes.shape[0]
         x, y = np.clip(col - 0.5, 0, size - 1.001), np.clip(row - 0.5, 0, size - 1.001)
         j, i = x.astype(np.int32), y.astype(np.int32)
         u, v = (x - j)[:, None], (y - i)[:, None]
         at = i * size + j
-        top = TO_LINEAR[flat[at]] * (1 - u) + TO_LINEAR[flat[at + 1]] * u
-        low = TO_LINEAR[flat[at + size]] * (1 - u) + TO_LINEAR[flat[at + size + 1]] * u
+        top = self._linear[flat[at]] * (1 - u) + self._linear[flat[at + 1]] * u
+        low = self._linear[flat[at + size]] * (1 - u) + self._linear[flat[at + size + 1]] * u
         return np.asarray(top * (1 - v) + low * v, np.float32)
