@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -26,7 +27,8 @@ from retriever.town import write_town
 
 AREAS = {"london": "london.osm.pbf", "singapore": "bayfront_singapore.osm.pbf", "taipei": "taipei_north.osm"}
 TOWNS = (3000, 3001)
-GENERATED = ("london", "town-3000", "town-3001")
+ROUNDS = 12
+"""How often a small gallery is gone over before fewer descriptions are taken."""
 err = Console(stderr=True)
 
 
@@ -48,23 +50,27 @@ def gallery_of(name: str, out: Path) -> Gallery:
 
 
 def described(gallery: Gallery, out: Path, *, n: int, seed: int) -> Path:
-    """Generated descriptions of ``n`` places, each marked with its source."""
+    """Generated descriptions of ``n`` places, each marked with its source.
+
+    A gallery with fewer tiles than that is gone over again, each tile from another standpoint and in other words; the
+    report resamples by tile, so its intervals know that the places are few.
+    """
     path = out / "queries" / f"{gallery.id}.jsonl"
-    if not path.exists():
+    if path.exists():
+        return path
+    rows: list[dict[str, Any]] = []
+    for turn in range(ROUNDS):
         raw = path.with_suffix(".raw")
-        write_queries(gallery, raw, n=n, seed=seed, area=gallery.id)
-        rows = [json.loads(line) for line in raw.read_text(encoding="utf-8").split("\n") if line]
-        lines = (json.dumps({**row, "source": "generated"}, ensure_ascii=False) + "\n" for row in rows)
-        path.write_text("".join(lines), encoding="utf-8")
+        write_queries(gallery, raw, n=n - len(rows), seed=seed + 1000 * turn, area=gallery.id)
+        said = {row["text"] for row in rows}
+        found = [json.loads(line) for line in raw.read_text(encoding="utf-8").split("\n") if line]
+        rows += [row for row in found if row["text"] not in said]
         raw.unlink()
+        if len(rows) >= n or not found:
+            break
+    lines = ({**row, "id": f"{gallery.id}-{i:04d}", "source": "generated"} for i, row in enumerate(rows))
+    path.write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in lines), encoding="utf-8")
     return path
-
-
-def few(path: Path, n: int = 12) -> Path:
-    """The first descriptions alone, for measuring time."""
-    out = path.with_name(f"{path.stem}-{n}.jsonl")
-    out.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:n]), encoding="utf-8")
-    return out
 
 
 def main() -> None:
@@ -77,10 +83,9 @@ def main() -> None:
     args = parser.parse_args()
     for name in args.areas.split(","):
         gallery = gallery_of(name, args.out)
-        if name in GENERATED:
-            path = described(gallery, args.out, n=args.queries, seed=args.seed)
-            count = len(path.read_text(encoding="utf-8").splitlines())
-            err.print(f"{count} descriptions in {path}; the first of them in {few(path)}")
+        path = described(gallery, args.out, n=args.queries, seed=args.seed)
+        count = len(path.read_text(encoding="utf-8").splitlines())
+        err.print(f"{count} descriptions in {path}")
         err.print(f"{len(gallery)} tiles in {gallery.path}")
 
 

@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
 def run(
     config: Annotated[Path, typer.Argument(help="YAML: sets, candidates, methods; see docs/arena.md.")],
     only: Annotated[str, typer.Option(help="Only these methods, by commas.")] = "",
+    sets: Annotated[str, typer.Option(help="Only these sets, by commas.")] = "",
     retry: Annotated[bool, typer.Option("--retry", help="Ask again what failed before.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Counts as JSON on standard output.")] = False,
 ) -> None:
@@ -39,13 +40,34 @@ def run(
     from eval.arena.run import run as start
 
     read = read_config(config)
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    done = start(read, only=names, retry=retry, say=lambda line: _err.print(line, style="dim", markup=False))
+    done = start(read, only=_names(only), sets=_names(sets), retry=retry, say=_say)
     if as_json:
         typer.echo(json.dumps({**dataclasses.asdict(done), "out": str(read.out)}))
     else:
         words = f"{done.judged} queries ranked ({done.failed} failed), {done.kept} were there already"
         Console(highlight=False, soft_wrap=True).print(f"{words}; now: sightline arena report {read.out}", markup=False)
+
+
+@arena_app.command("freeze")
+def freeze(
+    config: Annotated[Path, typer.Argument(help="YAML: sets, candidates, methods; see docs/arena.md.")],
+    sets: Annotated[str, typer.Option(help="Only these sets, by commas.")] = "",
+) -> None:
+    """Make the candidates of a run and no more; no judge is needed."""
+    from eval.arena.config import read_config
+    from eval.arena.run import freeze_only
+
+    for frozen in freeze_only(read_config(config), sets=_names(sets), say=_say):
+        words = f"{frozen.name}: {len(frozen.asked)} queries, candidates {frozen.sha256[:10]}"
+        Console(highlight=False, soft_wrap=True).print(words, markup=False)
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def _say(line: str) -> None:
+    _err.print(line, style="dim", markup=False)
 
 
 @arena_app.command("report")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.rerankers.base import Kit, ranking, reorder_judged
+from agent.rerankers.seen_patches import patches_of
 from retriever.errors import ModelError, SightlineError
 from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
 
@@ -57,10 +58,8 @@ class MaxSim:
         return {t: self._measure(self._encoder, tokens, t, gallery) for t in tiles}
 
     def _measure(self, encoder: Encoder, tokens: Floats, tile_id: str, gallery: Gallery) -> Judgement:
-        from retriever.late import patches
-
         try:
-            score = maxsim(tokens, patches(encoder, gallery.image(tile_id)))
+            score = maxsim(tokens, patches_of(encoder, gallery, tile_id))
         except SightlineError as error:
             return Judgement(tile_id=tile_id, error=f"not judged: {error}")
         return Judgement(tile_id=tile_id, score=score, score_kind="maxsim", error=self._why)

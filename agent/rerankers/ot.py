@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agent.ledger import active
 from agent.rerankers.base import Kit, ranking, reorder_judged
+from agent.rerankers.seen_patches import patches_of
 from retriever.errors import ModelError, SightlineError
 from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
 
@@ -63,10 +64,8 @@ class Transport:
         return {t: self._measure(self._encoder, vectors, t, gallery) for t in tiles}
 
     def _measure(self, encoder: Encoder, vectors: Floats, tile_id: str, gallery: Gallery) -> Judgement:
-        from retriever.late import patches
-
         try:
-            score = transported(vectors, patches(encoder, gallery.image(tile_id)))
+            score = transported(vectors, patches_of(encoder, gallery, tile_id))
         except SightlineError as error:
             return Judgement(tile_id=tile_id, error=f"not judged: {error}")
         return Judgement(tile_id=tile_id, score=score, score_kind="ot", error=self._why)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,24 @@ class Replies:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)")
         self._db.commit()
+        self._asking: dict[str, asyncio.Task[ChatReply]] = {}
+
+    async def answer(self, key: str, ask: Callable[[], Awaitable[ChatReply]]) -> tuple[ChatReply, bool]:
+        """The reply, and whether another had asked already. Two that ask the same at the same time share one call."""
+        kept = self.get(key)
+        if kept is not None:
+            return kept, True
+        task, shared = self._asking.get(key), True
+        if task is None:
+            task, shared = asyncio.ensure_future(self._made(key, ask)), False
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        return await asyncio.shield(task), shared
+
+    async def _made(self, key: str, ask: Callable[[], Awaitable[ChatReply]]) -> ChatReply:
+        reply = await ask()
+        self.put(key, reply)
+        return reply
 
     def get(self, key: str) -> ChatReply | None:
         row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
@@ -75,14 +94,14 @@ class CountingClient:
     async def complete(self, request: ChatRequest) -> ChatReply:
         """As the client's; a failure is never kept."""
         key = sha256_text(f"{self._client.name}\n{request.key}")
-        kept = self._replies.get(key) if self._replies is not None else None
-        reply = kept or await self._client.complete(request)
-        if kept is None and self._replies is not None:
-            self._replies.put(key, reply)
+        if self._replies is None:
+            reply, kept = await self._client.complete(request), False
+        else:
+            reply, kept = await self._replies.answer(key, lambda: self._client.complete(request))
         pictures = [p for m in request.messages for p in m.parts if isinstance(p, ImagePart)]
         self.cost += Cost(
             calls=1,
-            kept=int(kept is not None),
+            kept=int(kept),
             pictures=len(pictures),
             image_tokens=sum(self._tokens(p) for p in pictures),
             prompt_tokens=reply.prompt_tokens,

@@ -88,6 +88,8 @@ class Method(_Strict):
     shuffles: int = Field(default=0, ge=0, le=20)
     """How often the candidates are given once more in a random order."""
     saw: str = ""
+    top: int | None = Field(default=None, ge=0, le=100)
+    """Tiles explained, where it is not as for the other methods."""
 
     @model_validator(mode="before")
     @classmethod
@@ -132,7 +134,13 @@ class JudgeConfig(_Strict):
     backend: Literal["auto", "vllm", "transformers", "none"] = "auto"
     server: str | None = None
     reuse: bool = True
-    """Whether a question that was answered before in this run is taken from the file. Off where time is measured."""
+    """Whether a question that was answered before is taken from the file. Off where time is measured."""
+    replies: Path | None = None
+    """The file of answers, which several runs may share; None: ``replies.sqlite`` in the run's folder."""
+    at_once: int = Field(default=1, ge=1, le=64)
+    """Queries under way together. 1 where time is measured."""
+    looks: Literal["each", "once"] = "each"
+    """Whether every query pays for its looks at the tiles, or the tiles were looked at before, as in a desk in use."""
 
 
 class Config(_Strict):
@@ -186,6 +194,15 @@ def chosen(config: Config, only: Sequence[str]) -> list[Method]:
     if unknown:
         raise EvaluationError(f"the run has no method {unknown[0]!r}; it has {', '.join(keys)}")
     return [m for m in config.methods if not only or m.key in only]
+
+
+def chosen_sets(config: Config, names: Sequence[str]) -> list[QuerySet]:
+    """The sets of a run, or those of them that are named. Raises ``EvaluationError`` listing the known."""
+    known = [s.name for s in config.sets]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise EvaluationError(f"the run has no set {unknown[0]!r}; it has {', '.join(known)}")
+    return [s for s in config.sets if not names or s.name in names]
 
 
 def _label(value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Spent:
     n: int
     cost: Mapping[str, float]
     wall_s: float | None
-    """Median over the queries none of whose calls were taken from the file; None where there is none."""
+    """Median over the queries that ran alone, none of their calls taken from the file; None where there is none."""
     fresh: int
     tiles_failed: int
     queries_failed: int
@@ -33,7 +34,7 @@ def spent(runs: Sequence[SetRun], key: str) -> Spent:
     lines = [x for run in runs if key in run.methods for x in run.methods[key].lines.values()]
     costs = [Cost.from_json(x["cost"]) for x in lines if x.get("cost") is not None]
     total = sum(costs, start=Cost()).to_json()
-    fresh = [x["wall_s"] for x in lines if x.get("wall_s") is not None and not x["cost"].get("kept")]
+    fresh = [x["wall_s"] for x in lines if alone(x)]
     return Spent(
         key=key,
         n=len(lines),
@@ -43,6 +44,12 @@ def spent(runs: Sequence[SetRun], key: str) -> Spent:
         tiles_failed=sum(j["score"] is None for x in lines for j in x.get("judgements", ())),
         queries_failed=sum("error" in x for x in lines),
     )
+
+
+def alone(line: Mapping[str, Any]) -> bool:
+    """Whether a line's seconds mean something: nothing else was under way, and nothing came from the file."""
+    fresh = not line.get("cost", {}).get("kept") and not line.get("reasons_cost", {}).get("kept")
+    return line.get("wall_s") is not None and line.get("at_once", 1) == 1 and fresh
 
 
 def cost_section(title: str, runs: Sequence[SetRun]) -> Section:
@@ -68,8 +75,8 @@ def cost_section(title: str, runs: Sequence[SetRun]) -> Section:
     text = [
         "Means per query, each method counted as if it had asked alone and had looked at every tile itself. Calls of "
         "one query run together, so call seconds add up to more than passes on the clock; wall seconds are the median "
-        "over the queries that took nothing from the file of answers (how many in brackets), on a machine that others "
-        "used too. Explanations are not in here. A failed tile keeps its place, a failed query is a miss."
+        "over the queries that ran alone and took nothing from the file of answers (how many in brackets). "
+        "Explanations are not in here. A failed tile keeps its place, a failed query is a miss."
     ]
     header = ["method", "queries", "calls", "pictures", "image tokens", "prompt tokens", "output tokens"]
     header += ["call seconds", "wall seconds", "failed queries", "failed tiles"]
@@ -111,15 +118,18 @@ def shuffle_section(title: str, runs: Sequence[SetRun], *, seed: int) -> Section
     """How much the place in the list that a method is given decides."""
     rows = []
     for key in dict.fromkeys(key for run in runs for key in run.methods):
-        taus, same, lifts, places = _shuffles(runs, key)
-        if taus:
+        found = _shuffles(runs, key)
+        if found:
+            places = [x.query for x in found]
             rows.append(
                 [
                     key,
-                    str(len(taus)),
-                    _mean(taus, places, seed),
-                    percent(bootstrap_mean(np.array(same), places, seed=seed)),
-                    _mean(lifts, places, seed),
+                    str(len(found)),
+                    _mean([x.agreement for x in found], places, seed),
+                    percent(bootstrap_mean(np.array([x.same for x in found]), places, seed=seed)),
+                    _mean([x.pull for x in found], places, seed),
+                    percent(bootstrap_mean(np.array([x.first for x in found]), places, seed=seed)),
+                    f"{100 * float(np.mean([1 / x.k for x in found])):.1f}",
                 ]
             )
     if not rows:
@@ -127,16 +137,31 @@ def shuffle_section(title: str, runs: Sequence[SetRun], *, seed: int) -> Section
     text = [
         "The same candidates given in a random order, their scores going with them. Agreement: Kendall's tau between "
         "the method's two orders. Pull of the place: Kendall's tau between the order that was given and the one that "
-        "came back, which is 0 for a method that looks at the tiles alone."
+        "came back, which is 0 for a method that looks at the tiles alone. The tile given first comes out first as "
+        "often as by chance (one in the number of tiles) where the place decides nothing."
     ]
-    header = ["method", "shuffled lists", "agreement", "same first tile %", "pull of the place"]
+    header = ["method", "shuffled lists", "agreement", "same first tile %", "pull of the place", "given first, first %"]
+    header += ["by chance %"]
     return Section(title=f"Position: {title}", text=text, grids=[Grid(header=header, rows=rows)])
 
 
-def _shuffles(runs: Sequence[SetRun], key: str) -> tuple[list[float], list[float], list[float], list[str]]:
+@dataclass(frozen=True, kw_only=True)
+class Shuffled:
+    """One list, given again in another order."""
+
+    query: str
+    k: int
+    agreement: float
+    same: float
+    pull: float
+    first: float
+    """Whether the tile that was given first came out first."""
+
+
+def _shuffles(runs: Sequence[SetRun], key: str) -> list[Shuffled]:
     from scipy.stats import kendalltau
 
-    taus, same, lifts, places = [], [], [], []
+    found = []
     for run in runs:
         method = run.methods.get(key)
         for lines in method.shuffles.values() if method is not None else ():
@@ -146,11 +171,18 @@ def _shuffles(runs: Sequence[SetRun], key: str) -> tuple[list[float], list[float
                     continue
                 before = [j["tile_id"] for j in plain["judgements"]]
                 after = {j["tile_id"]: n for n, j in enumerate(line["judgements"])}
-                taus.append(float(kendalltau(range(len(before)), [after[t] for t in before]).statistic))
-                same.append(float(after[before[0]] == 0))
-                lifts.append(float(kendalltau(range(len(before)), [after[t] for t in line["given"]]).statistic))
-                places.append(f"{run.frozen.name}/{query}")
-    return taus, same, lifts, places
+                given = [after[t] for t in line["given"]]
+                found.append(
+                    Shuffled(
+                        query=f"{run.frozen.name}/{query}",
+                        k=len(before),
+                        agreement=float(kendalltau(range(len(before)), [after[t] for t in before]).statistic),
+                        same=float(after[before[0]] == 0),
+                        pull=float(kendalltau(range(len(given)), given).statistic),
+                        first=float(given[0] == 0),
+                    )
+                )
+    return found
 
 
 def _mean(values: Sequence[float], places: Sequence[str], seed: int) -> str:

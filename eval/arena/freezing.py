@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from eval.arena.config import Config, QuerySet
 from eval.arena.frozen import CONTROL, FILE, GONE, PLACES, REMOVED_M, Asked, Frozen, load
 from eval.protocol import Bools, EvaluationError, Floats, LocatedQuery, read_queries, truth
+from eval.scorers import Bench
 from retriever.models import write_atomic
 from retriever.posterior import Weights
 from retriever.types import Claim, Query, sha256_text
@@ -34,7 +35,9 @@ def freeze(config: Config, chosen: QuerySet, folder: Path, *, weights: Weights, 
     gallery = Gallery.open(chosen.gallery)
     queries = [q for path in chosen.queries for q in read_queries(path) if chosen.area in (None, q.area)]
     _checked(queries, chosen)
-    header = _header(config, chosen, gallery, queries, weights) | {"encoder_id": encoder}
+    bench = Bench(gallery=gallery, queries=queries, seed=config.seed)
+    header = _header(config, chosen, gallery, queries, weights)
+    header |= {"encoder_id": encoder, "claims_sha256": _claims_hash(bench.claims)}
     path = folder / FILE
     if path.exists():
         kept = load(folder)
@@ -45,7 +48,12 @@ def freeze(config: Config, chosen: QuerySet, folder: Path, *, weights: Weights, 
             )
         return kept
     folder.mkdir(parents=True, exist_ok=True)
-    return _make(config, header, gallery, queries, folder, weights)
+    return _make(config, header, bench, folder, weights)
+
+
+def _claims_hash(claims: Sequence[Sequence[Claim]]) -> str:
+    """Of what was read out of the texts: another reading makes other candidates."""
+    return sha256_text(json.dumps([[c.to_json() for c in said] for said in claims], ensure_ascii=False))
 
 
 def _checked(queries: Sequence[LocatedQuery], chosen: QuerySet) -> None:
@@ -78,16 +86,14 @@ def _header(
 def _make(
     config: Config,
     header: Mapping[str, Any],
-    gallery: Gallery,
-    queries: Sequence[LocatedQuery],
+    bench: Bench,
     folder: Path,
     weights: Weights,
 ) -> Frozen:
-    from eval.scorers import Bench
     from retriever.retrieve import Retriever
 
+    gallery, queries = bench.gallery, bench.queries
     truth(gallery, queries)  # Refuses a query that lies outside, before anything is spent.
-    bench = Bench(gallery=gallery, queries=queries, seed=config.seed)
     scores = _scores(Retriever.open(gallery.path, config.encoder), bench.queries, bench.claims)
     controls = {name: np.asarray(s, dtype=np.float32) for name, s in scores.items() if name in config.controls}
     if "oracle" in config.controls:

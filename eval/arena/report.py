@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.arena import confident, costs, measuring, plots, sections
+from eval.arena import aims, confident, costs, measuring, outside, plots, sections, speed
 from eval.arena.browse import write_pages
 from eval.arena.measuring import Board
 from eval.arena.records import SetRun, read_runs
@@ -72,7 +72,7 @@ def make(title: str, runs: Sequence[SetRun], *, command: str, seed: int = 0) -> 
         if len(members) > 1:
             tables.append(together)
         found.append((group, members, together))
-    parts = sections.main_sections(tables, seed=seed)
+    parts = [aims.aims_section(found, boards, seed=seed), *sections.main_sections(tables, seed=seed)]
     for group, members, together in found:
         parts += _of_group(group, members, together, boards, seed=seed)
         pictures += _pictures(group, members, together, seed=seed)
@@ -100,8 +100,12 @@ def _of_group(
     sure = _sure(members)
     found.append(sections.confidence_section(group, [confident.calibrated(s, seed=seed) for s in sure]))
     found.append(costs.cost_section(group, members))
-    shuffled = costs.shuffle_section(group, members, seed=seed)
-    found += [shuffled] if shuffled is not None else []
+    more = (
+        outside.outside_section(group, members, seed=seed),
+        speed.speed_section(group, together, members, seed=seed),
+        costs.shuffle_section(group, members, seed=seed),
+    )
+    found += [section for section in more if section is not None]
     found.append(sections.test_section(together, seed=seed))
     return found
 

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from agent import confidence as conf
 from agent.batch import repair
-from agent.judge import Judge
-from agent.rerankers import Kit
 from eval.arena import judging
-from eval.arena.asking import CountingClient, NothingKept, Replies, patch_pixels
-from eval.arena.config import UNJUDGED, Config, Method, chosen
+from eval.arena.config import UNJUDGED, Config, Method, QuerySet, chosen, chosen_sets
 from eval.arena.counterfactual import FILE as COUNTER
 from eval.arena.counterfactual import counterfactuals
 from eval.arena.freezing import freeze
 from eval.arena.frozen import Asked, Frozen
+from eval.arena.models import Models, look_ahead, opened
 from eval.protocol import EvaluationError
 from retriever.models import write_atomic
 
@@ -31,19 +27,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 MANIFEST = "run.json"
-MODELS = ("judge", "encoder", "confidence", "adapter")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Models:
-    """What the methods of a run share."""
-
-    kit: Kit
-    client: CountingClient | None
-    judge: str
-    adapter: str
-    encoder: str
-    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,31 +38,46 @@ class Done:
     failed: int
 
 
-def run(config: Config, *, only: Sequence[str] = (), retry: bool = False, say: Say = lambda line: None) -> Done:
+def run(
+    config: Config,
+    *,
+    only: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    retry: bool = False,
+    say: Say = lambda line: None,
+) -> Done:
     """Everything that is not on the disk yet. Raises ``EvaluationError``, ``ContractError`` or what opening raises."""
-    methods = chosen(config, only)
-    config.out.mkdir(parents=True, exist_ok=True)
+    methods, wanted = chosen(config, only), chosen_sets(config, sets)
+    encoder, ready = _frozen(config, wanted, say)
+    total = Done(judged=0, kept=0, failed=0)
+    with opened(config, methods, encoder, say) as models, asyncio.Runner() as loop:
+        try:
+            for one, frozen in ready:
+                total = _added(total, loop.run(_set(config, models, methods, one.gallery, frozen, retry, say)))
+        finally:
+            loop.run(models.close())
+    return total
+
+
+def freeze_only(config: Config, *, sets: Sequence[str] = (), say: Say = lambda line: None) -> list[Frozen]:
+    """The candidates of a run without asking any method: they need no judge. Raises as :func:`run`."""
+    return [frozen for _, frozen in _frozen(config, chosen_sets(config, sets), say)[1]]
+
+
+def _frozen(config: Config, wanted: Sequence[QuerySet], say: Say) -> tuple[Encoder, list[tuple[QuerySet, Frozen]]]:
     from retriever.encoder import Encoder
 
+    config.out.mkdir(parents=True, exist_ok=True)
     encoder = Encoder.load(config.encoder)
     # The cut by the map must not depend on which judge comes later, so it takes the weights fitted without one.
     plain = conf.load("none", encoder.id).weights
-    sets = []
-    for wanted in config.sets:
-        say(f"candidates of {wanted.name}")
-        sets.append(
-            (wanted, freeze(config, wanted, config.out / "sets" / wanted.name, weights=plain, encoder=encoder.id))
-        )
+    ready = []
+    for one in wanted:
+        say(f"candidates of {one.name}")
+        folder = config.out / "sets" / one.name
+        ready.append((one, freeze(config, one, folder, weights=plain, encoder=encoder.id)))
     _manifest(config)
-    total = Done(judged=0, kept=0, failed=0)
-    with _models(config, methods, encoder, say) as models, asyncio.Runner() as loop:
-        try:
-            for wanted, frozen in sets:
-                total = _added(total, loop.run(_set(config, models, methods, wanted.gallery, frozen, retry, say)))
-        finally:
-            if models.client is not None:
-                loop.run(models.client.close())
-    return total
+    return encoder, ready
 
 
 def _added(a: Done, b: Done) -> Done:
@@ -91,69 +89,28 @@ def _manifest(config: Config) -> None:
     write_atomic(config.out / MANIFEST, (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())
 
 
-@contextmanager
-def _models(config: Config, methods: Iterable[Method], encoder: Encoder, say: Say) -> Iterator[Models]:
-    """The judge only where a method asks one; without one each line says why."""
-    from agent.opening import open_bench
-    from agent.settings import Settings
-
-    needed = any(m.name not in UNJUDGED for m in methods) or config.explain.top or config.counterfactuals
-    if not needed or (config.judge.backend == "none" and config.judge.server is None):
-        kit = Kit(encoder=encoder, confidence=conf.load("none", encoder.id))
-        yield Models(kit=kit, client=None, judge="none", adapter="", encoder=encoder.id)
-        return
-    bench = open_bench(Settings(backend=config.judge.backend, server=config.judge.server), say=say)
-    if bench.judge is None:
-        raise EvaluationError(f"the run's methods need a judge, and there is none: {bench.why}")
-    replies = Replies(config.out / "replies.sqlite") if config.judge.reuse else None
-    client = CountingClient(bench.judge.client, replies, patch_px=_patch(bench.backend))
-    try:
-        judge = Judge(client, store=NothingKept())
-        kit = Kit(judge=judge, encoder=encoder, confidence=conf.load(bench.model, encoder.id))
-        yield Models(kit=kit, client=client, judge=bench.model, adapter=_adapter(bench.backend), encoder=encoder.id)
-    finally:
-        if replies is not None:
-            replies.close()
-        bench.stop()
-
-
-def _patch(backend: str) -> int:
-    from agent.serving_bundle import JudgeBundle
-
-    if backend == "url":
-        return 0
-    return patch_pixels(json.loads((JudgeBundle.find().base / "config.json").read_text(encoding="utf-8")))
-
-
-def _adapter(backend: str) -> str:
-    from agent.serving_bundle import JudgeBundle
-
-    if backend == "url":
-        return "not known"
-    bundle = JudgeBundle.find()
-    return f"{bundle.name}@{bundle.adapter_hash[:10]}" if bundle.adapter is not None else "none"
-
-
 async def _set(
     config: Config, models: Models, methods: Sequence[Method], gallery: Path, frozen: Frozen, retry: bool, say: Say
 ) -> Done:
     from retriever.gallery import Gallery
 
-    bench = judging.Bench(gallery=Gallery.open(gallery), kit=models.kit, client=models.client)
-    plain = judging.Bench(
-        gallery=bench.gallery,
-        kit=dataclasses.replace(models.kit, confidence=conf.load("none", models.encoder)),
-        client=models.client,
-    )
+    opened_gallery = Gallery.open(gallery)
+    judged, plain = (models.benches(opened_gallery, judged=judged) for judged in (True, False))
+    if config.judge.looks == "once":
+        most = max((m.limit or len(frozen.asked) for m in methods), default=0)
+        tiles = dict.fromkeys(c.tile_id for asked in frozen.order()[:most] for c in asked.candidates)
+        say(f"{frozen.name}: a look at each of {len(tiles)} tiles")
+        await look_ahead(judged[0], tiles)
     total = Done(judged=0, kept=0, failed=0)
     for method in methods:
-        mine = plain if method.name in UNJUDGED else bench
+        mine = plain if method.name in UNJUDGED else judged
         for shuffle in range(method.shuffles + 1):
             say(f"{frozen.name}: {method.key}" + (f", shuffle {shuffle}" if shuffle else ""))
             total = _added(total, await _method(config, models, method, mine, frozen, shuffle, retry))
-    if config.counterfactuals and models.kit.judge is not None:
+    if config.counterfactuals and models.kit.judge is not None and any(m.name not in UNJUDGED for m in methods):
         say(f"{frozen.name}: counterfactuals")
-        await counterfactuals(bench, frozen, config.counterfactuals, _folder(config, frozen) / COUNTER, models.judge)
+        path = _folder(config, frozen) / COUNTER
+        await counterfactuals(judged[0], frozen, config.counterfactuals, path, models.judge)
     return total
 
 
@@ -167,27 +124,57 @@ def file_of(folder: Path, key: str, shuffle: int) -> Path:
 
 
 async def _method(
-    config: Config, models: Models, method: Method, bench: judging.Bench, frozen: Frozen, shuffle: int, retry: bool
+    config: Config,
+    models: Models,
+    method: Method,
+    benches: Sequence[judging.Bench],
+    frozen: Frozen,
+    shuffle: int,
+    retry: bool,
 ) -> Done:
     path = file_of(_folder(config, frozen), method.key, shuffle)
     header = _header(config, models, method, frozen, shuffle)
     known = _resumed(path, header, retry)
-    reranker = judging.build(method, bench.kit)
     wanted = _wanted(frozen, method.limit)
     explained = {a.query.id for a in wanted[: config.explain.limit]}
-    judged = failed = 0
+    top = config.explain.top if method.top is None else method.top
+    todo = [
+        (asked, top if asked.query.id in explained and not shuffle else 0)
+        for asked in wanted
+        if asked.query.id not in known
+    ]
     with path.open("a", encoding="utf-8") as sink:
-        for asked in wanted:
-            if asked.query.id in known:
-                continue
-            top = config.explain.top if asked.query.id in explained and not shuffle else 0
+        failed = await _all(method, benches, todo, shuffle, sink)
+        os.fsync(sink.fileno())
+    return Done(judged=len(todo), kept=len(known), failed=failed)
+
+
+async def _all(
+    method: Method, benches: Sequence[judging.Bench], todo: Sequence[tuple[Asked, int]], shuffle: int, sink: IO[str]
+) -> int:
+    """As many queries under way together as there are benches; returns how many failed."""
+    waiting, failed = iter(todo), 0
+
+    async def work(bench: judging.Bench) -> None:
+        nonlocal failed
+        reranker = judging.build(method, bench.kit)
+        for asked, top in waiting:
             line = await judging.judge(bench, method, reranker, asked, shuffle, top)
-            judged, failed = judged + 1, failed + ("error" in line)
+            failed += "error" in line
+            if len(benches) > 1:
+                line["at_once"] = len(benches)
             sink.write(json.dumps(line, ensure_ascii=False) + "\n")
             # With the system before the next is asked: a kill loses nothing. The disk gets it once, at the end.
             sink.flush()
-        os.fsync(sink.fileno())
-    return Done(judged=judged, kept=len(known), failed=failed)
+
+    tasks = [asyncio.ensure_future(work(bench)) for bench in benches]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return failed
 
 
 def _wanted(frozen: Frozen, limit: int | None) -> list[Asked]:
@@ -209,6 +196,7 @@ def _header(config: Config, models: Models, method: Method, frozen: Frozen, shuf
         "adapter": "" if unjudged else models.adapter,
         "encoder": models.encoder,
         "explainer": "" if shuffle or not config.explain.top else models.judge,
+        "looks": config.judge.looks,
         "confidence": confidence.note,
         "made_by": f"sightline arena run CONFIG --only {method.key}",
     }
