@@ -149,17 +149,30 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--judged", type=int, help="of these, how many the judge explains; all by default")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of asking the judge; no case begins later")
     parser.add_argument("--parallel", type=int, default=8, help="cases that the judge is asked about at a time")
+    parser.add_argument(
+        "--saw", default="pixels", choices=("pixels", "facts"), help="what the judge is shown of a tile"
+    )
     parser.add_argument("--tiles", type=int, default=200, help="of each area, to compare a pair's tile with")
     parser.add_argument("--backend", default="auto", choices=("auto", "vllm", "transformers"))
     return parser.parse_args(arguments)
 
 
-def main() -> int:
-    """Write one file of judgements per system under ``--out``/judgements."""
+def of_the_judge(args: argparse.Namespace, cases: Sequence[Case]) -> list[Explained]:
+    """What the shipped judge says of these cases, its answers kept under ``--out``/answers."""
     from agent.judge import Judge
     from agent.serving_open import open_judge
     from eval.explanations.cache import CachedClient
 
+    judge = open_judge(backend=args.backend, say=lambda line: err.print(line, markup=False, highlight=False))
+    try:
+        asked = Judge(CachedClient(judge.client, args.out / "answers"), saw=args.saw)
+        return asyncio.run(judged(Shipped(asked), cases, minutes=args.minutes, parallel=args.parallel))
+    finally:
+        judge.stop()
+
+
+def main() -> int:
+    """Write one file of judgements per system under ``--out``/judgements."""
     args = parse()
     data = Path(os.environ["SIGHTLINE_DATA"]) if os.environ.get("SIGHTLINE_DATA") else None
     if data is None:
@@ -170,14 +183,10 @@ def main() -> int:
     cases = [(p, case_of(p, opened(p.tile.gallery))) for p in pairs]
     galleries = {name: opened(name) for name in dict.fromkeys(p.tile.gallery for p in pairs)}
     items = [item for pair, case in cases for item in of_the_set(pair, case)]
-    judge = open_judge(backend=args.backend, say=lambda line: err.print(line, markup=False, highlight=False))
-    try:
-        client = CachedClient(judge.client, args.out / "answers")
-        made = {case.query_id: case for _, case in cases}
-        asked = [made[p.id] for p in in_turn(pairs)][: None if args.judged is None else 2 * args.judged]
-        items += asyncio.run(judged(Shipped(Judge(client)), asked, minutes=args.minutes, parallel=args.parallel))
-    finally:
-        judge.stop()
+    made = {case.query_id: case for _, case in cases}
+    items += of_the_judge(
+        args, [made[p.id] for p in in_turn(pairs)][: None if args.judged is None else 2 * args.judged]
+    )
     items += all_baselines([c for _, c in cases], standings(cases, galleries, args.tiles))
     for system in dict.fromkeys(i.system for i in items):
         name = "".join(c if c.isalnum() else "_" for c in system)

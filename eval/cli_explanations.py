@@ -63,6 +63,7 @@ def explain_eval(
     encoder_languages: EncoderSpeaks = "",
     baselines: Annotated[bool, typer.Option("--baselines", help="Add the explanations of known worth.")] = False,
     backend: Annotated[str, typer.Option(help="Of the shipped model: auto, vllm, transformers.")] = "auto",
+    saw: Annotated[str, typer.Option(help="What our judge is shown of a scene: pixels, or facts too.")] = "pixels",
     cache: Answers = None,
     out: Out = Path("explanations"),
     seed: Annotated[int, typer.Option(help="Of resampling and of what is changed.")] = 0,
@@ -80,7 +81,7 @@ def explain_eval(
     wanted = Options(encoder=similar, judge_cases=judge_cases, scales=_scales(scales), seed=seed)
     world = open_world(gallery or [], testset, testset_galleries, pairs, queries or [])
     inputs = _gathered(files, world, ratings or [], baselines, err)
-    judges = open_judges(panel, judge, backend, rerun, counterfactuals > 0, cache or out / "answers", err)
+    judges = open_judges(panel, judge, backend, rerun, counterfactuals > 0, cache or out / "answers", err, saw)
     try:
         inputs, options = _measured(inputs, wanted, judges, reader, counterfactuals)
         report = build(inputs, options, command=shlex.join(["sightline", *sys.argv[1:]]))

@@ -66,8 +66,12 @@ class Shipped:
     async def explain(self, case: Case) -> list[Explained]:
         """Three systems on one case: the model's raw sentences, the template over its own evidence, the product's
         answer from pixels and facts."""
-        raw = await self._raw(case, tile_png(case.image()), OWN, case.facts)
-        return [raw, _template(raw, case, OWN_TEMPLATE, {}), self._product(raw, case)]
+        raw = await self._raw(case, tile_png(case.image()), self.named(OWN), case.facts)
+        return [raw, _template(raw, case, self.named(OWN_TEMPLATE), {}), self._product(raw, case)]
+
+    def named(self, system: str) -> str:
+        """The system's name in reports, which says so where the judge is shown the map's facts."""
+        return system if self.judge.saw == "pixels" else f"{system}, shown facts"
 
     async def blind(self, case: Case) -> Explained:
         """The same model on a blank tile: a text-only model, that has the description and never saw the tile."""
@@ -96,7 +100,7 @@ class Shipped:
         p = map_confidence(raw.confidence or 0.0, checked)
         moved = replace(raw, confidence=p, verdict=decided(p))
         known = {claim: stance for claim, stance in checked.items() if stance != "unknown"}
-        return _template(moved, case, PRODUCT, known)
+        return _template(moved, case, self.named(PRODUCT), known)
 
     async def _say(
         self, png: bytes, listing: str, claims: Sequence[Claim], p: float

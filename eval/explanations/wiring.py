@@ -78,8 +78,14 @@ def open_judges(
     counterfactuals: bool,
     cache: Path,
     err: Console,
+    saw: str = "pixels",
 ) -> Judges:
-    """The panel's endpoints, the shipped model where it is wanted, and who reruns scenes."""
+    """The panel's endpoints, the shipped model where it is wanted, and who reruns scenes.
+
+    ``saw``: what the shipped model is shown of a scene, ``pixels`` or ``facts`` too.
+    """
+    if saw not in ("pixels", "facts"):
+        raise EvaluationError(f"the judge can be shown pixels or facts, not {saw!r}")
     members = [] if panel is None else read_panel(panel, cache)
     judging: dict[str, Judging] = {}
     stop: Callable[[], None] = lambda: None  # noqa: E731
@@ -97,8 +103,10 @@ def open_judges(
             note = "5 million parameters, never taught to grade; a weak judge"
             members.append(Member(name=SHIPPED, client=client, family=FAMILY, note=note))
         if counterfactuals and rerun is None:
-            asked = Judge(client)
-            judging |= {name: Shipped(asked, part=part) for name, part in PARTS.items()}
+            asked = Judge(client, saw=cast(Any, saw))
+            for name, part in PARTS.items():
+                again = Shipped(asked, part=part)
+                judging[again.named(name)] = again
     return Judges(members=members, judging=judging, stop=stop)
 
 
