@@ -93,6 +93,7 @@ def of_the_set(pair: Pair, case: Case) -> list[Explained]:
         verdict=pair.label,
         texts=dict(case.references),
         query=case.text,
+        baseline=True,
     )
     if pair.wrong_reason is None:
         return [own]
@@ -103,6 +104,7 @@ def of_the_set(pair: Pair, case: Case) -> list[Explained]:
         verdict=pair.wrong_reason.verdict,
         texts={"en": pair.wrong_reason.en, "zh": pair.wrong_reason.zh},
         query=case.text,
+        baseline=True,
     )
     return [own, wrong]
 

@@ -68,6 +68,7 @@ def _moved(said: Explained, case: Case) -> Explained:
         confidence=said.confidence,
         texts=said.texts,
         query=case.text,
+        baseline=True,
     )
 
 
@@ -109,4 +110,5 @@ def _worded(
         evidence=evidence,
         claims=case.claims,
         query=case.text,
+        baseline=True,
     )

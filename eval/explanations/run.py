@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eval.explanations.baselines import ORDER
 from eval.explanations.calibration import calibrate
 from eval.explanations.cases import Case, World, cases_of
 from eval.explanations.controls import control_items, items_to_grade, sound_explanation
@@ -138,7 +137,7 @@ def build(inputs: Inputs, options: Options, *, command: str, title: str = "Score
         title=title,
         command=command,
         sections=[s for s in sections if s is not None],
-        worst=worst([s for s in scored if s.item.system not in ORDER]),
+        worst=worst([s for s in scored if not s.item.baseline]),
         notes=[note, "Percent with 95 % intervals by location (resampled whole), unless said otherwise."],
     )
 

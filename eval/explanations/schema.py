@@ -44,6 +44,8 @@ class Explained:
     location: str | None = None
     family: str | None = None
     """Family of the model that wrote it, for the panel's own-family flag."""
+    baseline: bool = False
+    """Its worth is known beforehand: it is there for others to be read by, and is not among the ten worst."""
     usage: Usage | None = None
     where: str = ""
 
@@ -174,6 +176,7 @@ def _one(entry: Mapping[str, Any], row: Mapping[str, Any], system: str, where: s
         label=label,
         location=None if row.get("location") is None else str(row["location"]),
         family=None if row.get("family") is None else str(row["family"]),
+        baseline=row.get("baseline") is True,
         usage=_usage(row),
         where=where,
     )

@@ -23,6 +23,7 @@ def to_row(item: Explained) -> dict[str, Any]:
         "evidence": [_evidence(e.to_json()) for e in item.evidence],
         "claims": None if item.claims is None else [c.to_json() for c in item.claims],
         "family": item.family,
+        "baseline": item.baseline or None,
         "usage": None if item.usage is None else item.usage.to_json(),
     }
     return {name: value for name, value in row.items() if value is not None}

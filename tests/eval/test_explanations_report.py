@@ -145,9 +145,24 @@ def test_hostile_text_stays_text_in_both_reports(tmp_path) -> None:
     assert len(written) == 2 + len(report.worst)
 
 
+def other_named(path):
+    """Another's system that happens to be called like one of our baselines."""
+    named = path.with_name("named.jsonl")
+    wrong = {"en": "Description and tile agree on the bank to the south."}
+    lines(named, *(flat(n, system="text only", explanation=wrong) for n in range(3)))
+    return named
+
+
 def test_baselines_are_never_among_the_worst(tmp_path) -> None:
-    path = tmp_path / "j.jsonl"
+    path, known = tmp_path / "j.jsonl", tmp_path / "known.jsonl"
     lines(path, *(flat(n) for n in range(3)))
+    wrong = {"en": "Description and tile agree on the bank to the south.", "zh": "描述与图块一致：南侧的银行。"}
+    lines(known, *(flat(n, system="wrong on purpose", baseline=True, explanation=wrong) for n in range(3)))
+    meant = gather([path, known], world())
+    assert not any(s.item.system == "wrong on purpose" for s in build(meant, Options(), command="c").worst)
+    assert any(
+        s.item.system == "text only" for s in build(gather([other_named(path)], world()), Options(), command="c").worst
+    )
     first = gather([path], world())
     inputs = gather([path], world(), extra=all_baselines(list(first.cases.values())))
     report = build(inputs, Options(), command="c")
