@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prompts.claims_ import chinese, english, forms, lexicon, naming
+from prompts.claims_ import chinese, english, forms, lexicon, naming, naming_zh
 from prompts.claims_.build import claims_of
 from prompts.claims_.clause import read_clause
 from prompts.claims_.doubts import counts, distances, hedges, negations
@@ -34,8 +34,9 @@ def extract_claims(text: str, *, lang: Lang | None = None, turn: int = 0, first_
     found: list[tuple[Stretch, Group]] = []
     headings: list[Mark] = []
     prior: Group | None = None
+    grounds: set[str] = set()
     for sentence in sentences(folded):
-        reader = Sentence(text=folded, prior=prior)
+        reader = Sentence(text=folded, prior=prior, grounds=grounds)
         marks = _marks(folded, raw, sentence)
         headings += [m for m in marks if m.role == "heading"]
         keep = [Stretch(start=m.start, end=m.end) for m in marks if m.role not in _LATE]
@@ -55,13 +56,13 @@ def _marks(text: str, raw: str, sentence: Stretch) -> list[Mark]:
         *forms.buildings(text, *span),
         *naming.capitals(text, raw, *span),
         *naming.chains(text, raw, *span),
-        *(m for m in cues if m.role == "join" and m.direct),
+        *(m for m in cues if m.role in ("join", "self") and m.direct),
         *(
             m
             for m in cues
             if m.role == "dir" and (m.type in ("across", "along") or len(text[m.start : m.end].split()) > 2)
         ),
-        *naming.places_zh(text, raw, *span),
+        *naming_zh.places_zh(text, raw, *span),
         *lexicon.find_kinds(text, *span),
         *(m for m in cues if m.role == "dir" and not m.direct),
         *(m for m in cues if m.role not in ("dist", "heading")),
@@ -79,5 +80,7 @@ def _read(reader: Sentence, clause: Stretch, marks: list[Mark]) -> list[Group]:
     if reader.doubted:
         for thing in (m for g in groups for m in g.members):
             thing.hedge = True
+    reader.stood = reader.stood or any(g.by_self for g in groups)
+    reader.grounds |= {m.value for g in groups if g.place.type == "here" for m in g.members}
     reader.doubted = hedges(reader.text, inside, groups, last, clause.end)
     return groups

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from prompts.claims_ import chinese, english, lexicon, naming
+from prompts.claims_ import chinese, english, lexicon, naming, naming_zh
+from prompts.claims_.compass import WORDY, bearing_en, bearing_zh
 from prompts.claims_.marks import Mark, without_overlaps
 from prompts.claims_.text import Stretch, sentences
 from retriever.types import Record
@@ -49,7 +50,7 @@ _ORDER = {w: i + 1 for i, w in enumerate(("first", "second", "third", "fourth", 
 )
 _BETWEEN = re.compile(r"\bbetween\b|之间|中间", re.I)
 _ANY = re.compile(r"(?:\b(?:an?|any|some)\s+|任何|任意|某个?|一(?:个|座|条|处|家))$", re.I)
-_SIDE_EN = re.compile(rf"\b(?P<c>{english._WORDY})(?:ern)?(?:\s+side)?\s+of\b", re.I)
+_SIDE_EN = re.compile(rf"\b(?P<c>{WORDY})(?:ern)?(?:\s+side)?\s+of\b", re.I)
 _SIDE_ZH = re.compile(rf"(?:以)?{chinese.C}(?:边|面|侧|部|岸)?(?:的|找|搜|$|。|区域|范围|那)")
 
 
@@ -93,7 +94,7 @@ def _marks(text: str, folded: str, part: Stretch) -> list[Mark]:
             *naming.announced(folded, text, *span),
             *(m for m in cues if m.role == "dist"),
             *naming.capitals(folded, text, *span),
-            *naming.places_zh(folded, text, *span),
+            *naming_zh.places_zh(folded, text, *span),
             *lexicon.find_kinds(folded, *span),
         ]
     )
@@ -117,6 +118,6 @@ def _rank(folded: str) -> int | None:
 
 def _side(folded: str) -> float | None:
     if match := _SIDE_EN.search(folded):
-        return english.bearing(match["c"])
+        return bearing_en(match["c"])
     match = _SIDE_ZH.search(folded)
-    return chinese.bearing(match["c"]) if match else None
+    return bearing_zh(match["c"]) if match else None

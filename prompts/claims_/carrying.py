@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from prompts.claims_.groups import Group, Sentence, put
+from prompts.claims_.groups import Group, Sentence, is_street, put
 from prompts.claims_.marks import Mark, Place
 from prompts.claims_.text import Stretch
 
@@ -28,6 +28,15 @@ _GROUNDS = {
     "street",
     "construction",
 }
+_OPENING = re.compile(
+    r"\s*(?:(?:corner|bottom|top|end|foot|mouth|middle|start|side|edge)\s+of\s+)?"
+    r"(?:(?:a|an|the|this|my|our)\s+)?(?:[\w-]+\s+){0,2}"
+    r"|\s*(?:这是|这里是|是)?(?:一)?[条个]?[\s“「\"大小老窄很]*",
+    re.I,
+)
+_THROUGH = re.compile(r"\b(?:through|in|inside|within|under)\s+(?:a|an|the|some)?\s*(?:\w+\s+)?$", re.I)
+_MEETS = re.compile(r"\s*\bwhere\s+it\s+(?:meets|joins|crosses|hits|ends\s+at|opens\s+(?:on\s?to|into)|runs\s+into|comes\s+out\s+on)\b", re.I)  # fmt: skip
+_SIDED = ("left", "right", "front", "behind", "bearing")
 _AT_ZH = re.compile(
     r"(?:在|位于|地址(?:好像|应该|可能)?是)(?:一[个条家座栋间所处片]|这[个条家座]|那[个条家座]|[个条家座])?(?:[一-鿿]{0,5}的)?[\s“「\"大小老窄很]*$"
 )
@@ -62,6 +71,8 @@ class Carrying(ABC):
         first = self.groups[0]
         if any(m.role == "dir" and self._anchor(m) is first for m in self.marks):
             return
+        if self._opens(first):
+            return
         if self._on_it(first):
             put(first.place, Place(type="here"))
             return
@@ -76,6 +87,51 @@ class Carrying(ABC):
                 if not group.place.settled:
                     put(group.place, Place(type="here"))
                     group.by_self = True
+
+    def _opens(self, first: Group) -> bool:
+        """ "Footpath through a wood"; 中山路, 单行: a road that opens the text is the one the witness is on."""
+        lead = self.text[self.clause.start : first.start]
+        if self.sentence.last is not None:
+            return self._meets(first, lead)
+        if (
+            self.sentence.prior is not None
+            or not _OPENING.fullmatch(lead)
+            or self.between("verb", self.clause.start, first.end)
+        ):
+            return False
+        met = _MEETS.match(self.text, first.end)
+        if not met and self._verbal():
+            return False
+        if all(m.kind == "junction" for m in first.members):
+            first.by_self = True
+        if not is_street(first) or any(m.role in ("dir", "dist") and m.end <= first.start for m in self.marks):
+            return False
+        put(first.place, Place(type="here"))
+        first.by_self = True
+        for group in self.groups[1:]:
+            gap = self.text[first.end : group.start]
+            if not group.place.settled and (_THROUGH.search(gap) or (met and is_street(group))):
+                put(group.place, Place(type="here"))
+        return True
+
+    def _meets(self, first: Group, lead: str) -> bool:
+        """ "Mill Lane, where it meets Hope Street": both are here."""
+        last = self.sentence.last
+        if last is None or last.place.type != "here" or not _MEETS.search(lead) or not is_street(first):
+            return False
+        put(first.place, Place(type="here"))
+        first.by_self = True
+        return True
+
+    def _beside(self, first: Group) -> bool:
+        """ "A bank on my left, a bakery next to it": the bakery lies that way too."""
+        other = self.sentence.last or self.sentence.prior
+        if other is None or other.place.type not in _SIDED:
+            return False
+        joined = any(m.role == "join" and m.direct for m in self.marks)
+        if joined and not first.place.settled:
+            put(first.place, other.place)
+        return joined
 
     def _on_it(self, first: Group) -> bool:
         """ "It's a hospital car park."; 步行街。"""
@@ -95,7 +151,14 @@ class Carrying(ABC):
         lead = self.text[self.clause.start : first.start]
         verb = any(self.between(role, self.clause.start, first.start) for role in ("verb", "self", "neg"))
         last = self.sentence.last
-        if first.describes and last and not dirs and self._about(first, lead, verb):
+        own = is_street(first) and last is not None and not last.road
+        if first.describes and last and not dirs and not own and self._about(first, lead, verb):
+            self._share(first, last)
+        elif not dirs and not first.place.settled and self._beside(first):
+            pass
+        elif last and last.place.settled and not dirs and self._of_junction(first, last):
+            put(first.place, last.place)
+        elif last and not last.place.settled and not dirs and self._apposed(first, last, lead):
             self._share(first, last)
         elif first.members[0].linked and not last and self.sentence.prior and self._about(first, lead, verb):
             self._share(first, self.sentence.prior)
@@ -108,7 +171,11 @@ class Carrying(ABC):
 
     def _go_on(self, place: Place) -> None:
         for group in self.groups:
-            if self.sentence.pending or group.members[0].kind in ("object", "name", "building"):
+            if (
+                self.sentence.pending
+                or group.members[0].kind in ("object", "name", "building")
+                or (place.type == "here" and len(self.groups) == 1 and group.members[0].kind == "junction")
+            ):
                 put(group.place, place)
                 group.by_self = place.type == "here"
 
@@ -122,6 +189,23 @@ class Carrying(ABC):
                 or bool(re.match(r"\s*(?:it'?s|it\s+is|it\s+has)\b", lead, re.I))
             )
         return len(lead.split()) <= 1 and not verb and not re.match(r"\s*(?:and|then|but)\b|和|、", lead, re.I)
+
+    def _of_junction(self, first: Group, last: Group) -> bool:
+        """ "A crossroads behind me, there are traffic lights"."""
+        lights = all(m.value in ("traffic_signals", "crossing") and m.polarity for m in first.members)
+        denied = any(m.role == "neg" for m in self.marks)
+        return lights and not denied and any(m.kind == "junction" for m in last.members)
+
+    def _apposed(self, first: Group, last: Group, lead: str) -> bool:
+        """ "Club Quarters, our hotel, is ..."."""
+        return (
+            all(m.kind == "name" for m in last.members)
+            and len(self.groups) == 1
+            and bool(re.fullmatch(r"\s*(?:our|my|the|a|an)\s+(?:\w+\s+){0,2}", lead, re.I))
+            and bool(
+                re.match(r"\s*,?\s*(?:is|are|was|stands|lies|sits)\b", self.text[first.end : first.end + 12], re.I)
+            )
+        )
 
     def _share(self, group: Group, other: Group) -> None:
         group.place = other.place

@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prompts.claims_ import numbers
-from prompts.claims_.marks import Mark
-from retriever.geo import POINTS_ZH
+from prompts.claims_.compass import POINT_ZH, bearing_zh
+from prompts.claims_.facing import clock
+from prompts.claims_.marks import Builder, Mark
 from retriever.types import RelationType
 
-C = r"(?P<c>东北|东南|西北|西南|东|南|西|北)"
-_POINTS = {p: i * 45.0 for i, p in enumerate(POINTS_ZH)} | {"北东": 45.0, "南东": 135.0, "南西": 225.0, "北西": 315.0}
+C = rf"(?P<c>{POINT_ZH})"
 _SIDES: dict[str, RelationType] = {"左": "left", "右": "right", "前": "front", "后": "behind"}
-Builder = Callable[["re.Match[str]"], Mark | None]
 
 
 def _dir(kind: RelationType, *, anchored: bool = False, direct: bool = False) -> Builder:
@@ -35,18 +34,41 @@ def _slant(match: re.Match[str]) -> Mark | None:
 
 
 def _compass(match: re.Match[str]) -> Mark | None:
-    return Mark(start=match.start(), end=match.end(), role="dir", type="bearing", bearing=_POINTS[match["c"]])
+    """东北侧, 北边偏东: what 偏 adds may stand behind the suffix."""
+    named = match.groupdict()
+    word = match["c"] + (named.get("lean") or "")
+    bearing = bearing_zh(word)
+    bearing = bearing_zh(match["c"]) if bearing is None else bearing
+    return Mark(start=match.start(), end=match.end(), role="dir", type="bearing", bearing=bearing)
 
 
-def _bank(match: re.Match[str]) -> Mark | None:
-    return _compass(match)
+def _bare(match: re.Match[str]) -> Mark | None:
+    mark = _compass(match)
+    if mark is not None:
+        mark.bare = True
+    return mark
 
 
 def _heading(match: re.Match[str]) -> Mark | None:
-    """面朝北, 往北走; but 往北走两百米就是警察局 says where the police are."""
-    if not match["c"] and _THEN_SEEN.match(match.string, match.end()):
+    """面朝北, 往北走; but 往北走两百米就是警察局 says where the police are, and 一条往南开的小街 how a street runs."""
+    named = match.groupdict()
+    before = match.string[max(0, match.start() - 2) : match.start()]
+    if named["c2"] and (_THEN_SEEN.match(match.string, match.end()) or re.search(r"条$|单行$|单向$", before)):
         return None
-    return Mark(start=match.start(), end=match.end(), role="heading", bearing=_POINTS[match["c"] or match["c2"]])
+    if named["c3"] and not re.search(r"(?:^|[\s，。,;；我们人头正着是])$", before):
+        return None
+    bearing = bearing_zh(named["c"] or named["c2"] or named["c3"])
+    return None if bearing is None else Mark(start=match.start(), end=match.end(), role="heading", bearing=bearing)
+
+
+def _turned_away(match: re.Match[str]) -> Mark | None:
+    there = bearing_zh(match["c"])
+    return None if there is None else Mark(start=match.start(), end=match.end(), role="heading", bearing=(there + 180.0) % 360.0)  # fmt: skip
+
+
+def _clock(match: re.Match[str]) -> Mark | None:
+    hour = numbers.chinese(match["h"])
+    return None if hour is None else clock(int(hour), match.start(), match.end())
 
 
 def _distance(match: re.Match[str]) -> Mark | None:
@@ -66,9 +88,17 @@ def _role(role: str) -> Builder:
 
 _THEN_SEEN = re.compile(r"(?:走|去|过去|步行|开|骑)?[^，。,]{0,10}?(?:就(?:是|有|到)|有|是|能看)")
 _GO = r"(?:走|去|过去|拐|步行|开|骑)?"
+C2 = C.replace("?P<c>", "?P<c2>")
+C2B = C.replace("?P<c>", "?P<c3>")
+_BEFORE_BARE = r"(?:(?<=^)|(?<=[\s，。,;；、：:在到于往向朝我离再是]))"
+_AFTER_BARE = (
+    rf"(?=(?:(?:大约|大概|差不多|不到|将近|接近|快|约|走|隔|再|离我|距我|相距|方向){{0,2}}(?:{numbers.NUMBER_ZH}|几|十几|好几)(?:来|多|几)?"
+    r"(?:公里|千米|公尺|米|步|条街|个街区|个路口|m(?![a-z])|km))|是|有|为|就|还有|好像|应该|可能|似乎|一点|不远|[，。,;；]|\s*$)"
+)
 _SELF = (
     r"(?:我们?|咱们?|俺|本人|记者|事发地点|事发地|案发地点|案发地|报案人|起火建筑|目标|各位|大家|当事人|目击者|我方|他|她)"
     r"(?:的)?(?:所在)?(?:方|位置|地点)?(?:们)?|(?:所在)?位置(?=在|位于)"
+    r"|(?:取餐点|上车点|下车点|接头地点|集合点|见面地点|车(?:子|辆)?|房子|住处|我们?家|咱们?家|相机|镜头|拍摄点|拍摄地点|拍摄位置)(?=就?停?(?:在|位于))"
 )
 _PATTERNS: list[tuple[str, Builder]] = [
     (
@@ -78,16 +108,21 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (rf"(?:步行|走路|走)(?:大约|大概|约|个)?(?P<n>{numbers.NUMBER_ZH})(?P<u>分钟)", _distance),
     (rf"(?P<n>{numbers.NUMBER_ZH})(?P<u>分钟)(?=的?(?:路程|步行|脚程|路))", _distance),
     (r"背(?:对|靠|向)(?:着|了)?", _dir("behind", anchored=True, direct=True)),
-    (rf"(?:往|向|朝){C}(?:边|面|方|侧)?{_GO}(?=[^，。,]{{0,10}}?(?:就?(?:是|有|到)|能看))", _compass),
+    (rf"背(?:对|向|朝)(?:着)?(?:正)?{C}(?:边|面|方向|方)?(?=[，。,;；\s站走坐]|$)", _turned_away),
+    (rf"(?:往|向|朝){C}(?:边|面|方|侧)?{_GO}(?=[^，。,]{{0,10}}?(?:就?(?:是|有|到)|能看|会?先?看到))", _compass),
     (
-        rf"(?:面|脸)(?:朝|向|对)(?:着|的是)?(?:正)?{C}(?:边|面|方|方向)?|(?:朝|向|往|对着)(?:正)?{C.replace('?P<c>', '?P<c2>')}(?:边|面|方|方向)?(?=站|走|跑|骑|看|行|开|驶|望|前进|散步|移动|坐)",
+        rf"(?:面|脸|车头|镜头|相机|头|身体|人)(?:是)?(?:朝|向|对)(?:着|的是|向)?(?:正)?{C}(?:边|面|方|方向)?(?=[，。,.;；、\s站走跑骑看行开驶望前散移坐拍停等的时]|$)|(?:朝|向|往|对着)(?:正)?{C2}(?:边|面|方|方向)?(?=站|走|跑|骑|看|行|开|驶|望|前进|散步|移动|坐|拍|骑行|步行|赶路)"
+        rf"|(?:朝|向|面向|面朝)(?:正)?{C2B}(?:边|面|方|方向)?(?=\s*(?:[，。,.;；]|$))",
         _heading,
     ),
     (r"面(?:对|向|朝)(?:着|的是)?", _dir("front", anchored=True, direct=True)),
-    (rf"(?<=[河江湖溪]){C}岸", _bank),
+    (rf"(?<=[河江湖溪]){C}岸", _compass),
     (rf"以{C}", _compass),
-    (rf"(?:正|偏)?{C}(?:侧|边|面|方向|方|部)(?:偏[东南西北])?(?!门)", _compass),
-    (rf"(?:正|(?<=[路街])){C}(?=是|有|为)", _compass),
+    (r"(?P<h>\d{1,2}|十[一二]?|[一二两三四五六七八九])点钟?(?:方向|方位|位置)", _clock),
+    (rf"(?:正|偏)?{C}(?:侧|边|面|方向|方|部)(?P<lean>偏[东南西北])?(?!门)", _compass),
+    (rf"(?<=[路街河江]){C}(?=是|有|为|那|的|一|几|边|侧|，|,)", _compass),
+    (rf"{_BEFORE_BARE}(?:正|偏)?{C}{_AFTER_BARE}", _bare),
+    (rf"正{C}(?=是|有|为)", _compass),
     (r"直走(?=就?是|就?有|到|能看)", _dir("front")),
     (r"(?<!再)(?<!续)往(?P<side>前)(?:直?走)?(?!面|方|边)", _side),
     (r"(?<=[一-鿿])(?:的)?(?:东北|东南|西北|西南|东|南|西|北)角", _dir("here")),
@@ -104,7 +139,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (r"(?:面|眼|跟|身)(?P<side>前)", _side),
     (r"(?:正)?(?P<side>后)(?:面|方|边|头|侧)", _side),
     (r"(?:身|背|屋|房)(?P<side>后)|背面", lambda m: Mark(start=m.start(), end=m.end(), role="dir", type="behind")),
-    (r"(?:我们?的?|身)(?:旁边?|边)", _dir("here")),
+    (r"(?:我们?的?|身)(?:旁边?|边)|(?:我们?的?)?头顶(?:上方?|的)?", _dir("here")),
     (r"(?:的)?(?:大)?(?:门口|门前|楼下|正门|大门口|入口处?|出口处?|脚下|门外|[东南西北正后侧]门口?)", _dir("here")),
     (r"(?:的)?(?:旁边|边上|隔壁)", _dir("near", direct=True)),
     (r"(?:的)?(?:附近|周围|四周|不远处|周边|一带)", _dir("near")),
@@ -148,8 +183,3 @@ def cues(text: str, start: int, end: int) -> Iterator[Mark]:
             if mark is not None:
                 mark.start, mark.end = mark.start + start, mark.end + start
                 yield mark
-
-
-def bearing(word: str) -> float | None:
-    """Degrees of a compass word, 东北 is 45; None for anything else."""
-    return _POINTS.get(word)

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import re
 
-from prompts.claims_.carrying import ELIDED_ZH, Carrying
-from prompts.claims_.groups import HAN, Group, Sentence, grouped, put
+from prompts.claims_.carrying import ELIDED_ZH
+from prompts.claims_.groups import HAN, Group, Sentence, grouped, is_street, put
 from prompts.claims_.marks import Mark, Place
+from prompts.claims_.pointing import Pointing
 from prompts.claims_.text import Stretch
 
 _NEAR_GAP_WORDS = 7
-_PRE_EN = re.compile(
-    r"\s*(?:\(?is\b|are\b|was\b|were\b|there\b|there'?s|i\s|you\s|we\s|stands?\b|lies\b|runs?\b|stood\b|lay\b|it'?s\b|has\b|can\b|see\b|=|:)",
-    re.I,
-)
-_STATIVE_ZH = re.compile(r"(?:在|位于|于|处)(?:我们?|我们的|我的)?的?$")
-_IT_IS = re.compile(r"\s*(?:but\s+|and\s+)?(?:it'?s|it\s+(?:is|was)|they'?re)\b|\s*(?:而)?是?在$", re.I)
 _SEES_ZH = re.compile(r"看|见|听|说")
 _ABOUT = re.compile(
     r"^\s*(?:and\s+)?(?:about|roughly|approximately|around|maybe|some|perhaps|only|大约|大概|约)?\s*", re.I
 )
 _AND_ZH = re.compile(r"\s*(?:和|与|跟|及|同|、)\s*[一两]?[个家座条]?\s*$")
 _ELIDED_EN = re.compile(
-    r"^[\s\w']{0,2}$|^\s*(?:just|right|directly|now|currently|somewhere|still|so|ok|hi|hello)?\s*$", re.I
+    r"^[\s\w']{0,2}$|^\s*(?:in|on|at)\s+the\s+(?:\w+\s+)?(?:bit|part|section|stretch|middle|end|corner)\s*$|^\s*(?:just|right|directly|now|currently|somewhere|still|so|ok|hi|hello)?\s*$",
+    re.I,
 )
 
 
@@ -31,13 +27,15 @@ def read_clause(sentence: Sentence, clause: Stretch, marks: list[Mark]) -> list[
     groups = grouped(sentence.text, [m for m in marks if m.role == "thing"])
     reader = Clause(sentence=sentence, clause=clause, marks=marks, groups=groups)
     reader.read()
+    plain = bool(groups) and not any(m.role in ("dir", "neg", "self", "heading") for m in marks)
+    sentence.chain = [*sentence.chain, *groups] if plain else []
     sentence.way_said = sentence.way_said or any(m.role == "way" or m.kind == "road" for m in marks)
     if groups:
         sentence.last, sentence.pending = groups[-1], False
     return groups
 
 
-class Clause(Carrying):
+class Clause(Pointing):
     """One clause with its marks; :meth:`read` gives every group its place."""
 
     def read(self) -> None:
@@ -103,15 +101,15 @@ class Clause(Carrying):
             after = after[1:]
         subject = before[-1] if before else after[0] if after else self.sentence.last
         if mark.direct and mark.type == "along" and (subject is None or subject is anchor):
-            put(anchor.place, Place(type="along"))
-        if subject is None or subject is anchor or not (subject.lies and anchor.lies):
+            put(anchor.place, self._along(anchor))
+        if subject is None or subject is anchor or not subject.lies or not (anchor.lies or self._known_ground(anchor)):
             return
         if mark.type == "here" and subject.road:
             return
         if mark.direct and mark.type in ("front", "behind") and self._watched(mark):
             put(anchor.place, Place(type=mark.type))
         elif mark.direct and mark.type == "along" and subject in after:
-            put(anchor.place, Place(type="along"))
+            put(anchor.place, self._along(anchor))
         elif self._stands_there(mark, anchor):
             put(subject.place, Place(type="bearing", bearing=mark.bearing))
         elif not subject.place.settled:
@@ -139,19 +137,27 @@ class Clause(Carrying):
 
     def _stands_there(self, mark: Mark, anchor: Group) -> bool:
         """South *side* of the square in which the witness stands is south of the witness."""
-        return mark.type == "bearing" and anchor.place.type == "here"
+        return mark.type == "bearing" and (anchor.place.type == "here" or self._known_ground(anchor))
+
+    def _known_ground(self, anchor: Group) -> bool:
+        return not anchor.place.settled and any(m.value in self.sentence.grounds for m in anchor.members)
+
+    def _along(self, anchor: Group) -> Place:
+        """Who goes along a street is in it; who goes along a river is beside it."""
+        return Place(type="here" if is_street(anchor) else "along")
 
     def _by_witness(self, mark: Mark, before: list[Group], after: list[Group], start: int) -> bool:
-        selves = [m for m in self.marks if m.role == "self" and m.end <= start]
+        selves = [m for m in self.marks if m.role in ("self", "heading") and m.end <= start]
         if selves and not _SEES_ZH.search(self.text[selves[-1].end : start]):
             free = [g for g in before if g.start >= selves[-1].end and not g.by_self]
             return not free
-        if before or (len(after) > (mark.type == "between")):
+        if before or (len([g for g in after if g.lies]) > (mark.type == "between")):
             return False
         lead = self._without_distance(self.clause.start, start)
         elided = ELIDED_ZH.match(lead) if HAN.search(self.text[mark.start : mark.end]) else _ELIDED_EN.match(lead)
         if self.sentence.last is not None:
-            return bool(elided) and self.sentence.last.by_self
+            denied = not any(m.polarity for m in self.sentence.last.members)
+            return bool(elided) and (self.sentence.last.by_self or (denied and self.sentence.stood))
         return bool(elided)
 
     def _without_distance(self, start: int, end: int) -> str:
@@ -170,10 +176,13 @@ class Clause(Carrying):
             self._between(anchor, after)
         elif self._close_by(mark):
             put(anchor.place, Place(type="here"))
-        elif mark.type in ("here", "across", "along") or (mark.direct and mark.type in ("front", "behind")):
+        elif mark.type == "along":
+            put(anchor.place, self._along(anchor))
+        elif mark.type in ("here", "across") or (mark.direct and mark.type in ("front", "behind")):
             put(anchor.place, Place(type=mark.type))
             if mark.type == "here":
                 self._and_this(anchor)
+                self._of(anchor)
 
     def _close_by(self, mark: Mark) -> bool:
         """我在药店旁边, 我在药店前面."""
@@ -185,6 +194,14 @@ class Clause(Carrying):
         """ "the corner of Hope Street and Mill Lane": both are here."""
         self.sentence.carry = anchor.place if anchor.members[-1].kind == "name" else None
 
+    def _of(self, anchor: Group) -> None:
+        """ "On the footway of the bridge": the bridge is here too."""
+        after = next((g for g in self.groups if g.start >= anchor.end), None)
+        gap = self.text[anchor.end : after.start] if after else ""
+        if after is not None and re.fullmatch(r"\s+of\s+(?:the\s+)?", gap, re.I) and not after.place.settled:
+            put(after.place, Place(type="here"))
+            after.by_self = True
+
     def _between(self, anchor: Group, after: list[Group]) -> None:
         other = after[0] if after else None
         later = [g for g in self.groups if g.start > anchor.end]
@@ -194,62 +211,3 @@ class Clause(Carrying):
         other.by_self = True
         put(anchor.place, Place(type="between", anchor=other.words))
         put(other.place, Place(type="between", anchor=anchor.words))
-
-    # --- directions from the witness -------------------------------------------------------------------------------
-
-    def _point(self, mark: Mark) -> None:
-        place = Place(type=mark.type, bearing=mark.bearing, offset=mark.turn)
-        before = [
-            g
-            for g in self.groups
-            if g.members[0].end <= mark.start and not self.between("join", g.members[0].end, mark.start)
-        ]
-        after = [g for g in self.groups if g.start >= mark.end]
-        if before and not before[-1].place.settled and self._follows(mark, before[-1], after):
-            put(before[-1].place, place)
-            self.sentence.carry = None
-            self._and_the_one_before(before[-1], place)
-        elif after:
-            self._precede(mark, place, after)
-        elif not self.groups and self.sentence.last and not self.sentence.last.place.settled and not self._verbal():
-            put(self.sentence.last.place, place)
-        elif not self.groups and self.sentence.last and _IT_IS.match(self.text[self.clause.start : mark.start]):
-            self._put_right(self.sentence.last, place)
-        else:
-            self.sentence.carry, self.sentence.pending = place, True
-
-    def _put_right(self, group: Group, place: Place) -> None:
-        """ "The bank isn't on the left, it's on the right"."""
-        put(group.place, place)
-        for mark in group.members:
-            mark.polarity = True
-
-    def _and_the_one_before(self, group: Group, place: Place) -> None:
-        """ "a bank and a bakery on my left": the bank too."""
-        last = self.sentence.last
-        if last is None or group is not self.groups[0] or last.place.settled:
-            return
-        if re.fullmatch(
-            r"\s*(?:and|or|&)\s+(?:(?:a|an|the|some|one|another)\s+)?(?:\w+\s+){0,2}",
-            self.text[last.end : group.start],
-            re.I,
-        ):
-            put(last.place, place)
-
-    def _follows(self, mark: Mark, before: Group, after: list[Group]) -> bool:
-        gap = self.text[before.end : mark.start]
-        if HAN.search(self.text[mark.start : mark.end]):
-            return bool(_STATIVE_ZH.search(gap)) or (not after and before is self.groups[-1])
-        following = after[0] if after and not self.between("dir", mark.end, after[0].start) else None
-        return following is None or not _PRE_EN.match(self.text, mark.end)
-
-    def _precede(self, mark: Mark, place: Place, after: list[Group]) -> None:
-        stop = min(
-            (m.start for m in self.marks if m.role == "dir" and m.start >= mark.end and not m.direct),
-            default=self.clause.end,
-        )
-        for group in after:
-            if (group.start < stop or group is after[0]) and not group.place.settled:
-                put(group.place, place)
-        self.sentence.carry = place
-        self.sentence.pending = False

@@ -11,9 +11,10 @@ from prompts.claims_.marks import Mark
 _SCOPE_ENDS = re.compile(r"\b(?:but|only|except|just|apart\s+from|other\s+than)\b|只有|而是|倒是|除了|但", re.I)
 _GONE_EN = re.compile(r"\s+(?:there|here|visible|anywhere|to\s+be\s+seen|in\s+sight|any\s*more)\b|\s*$", re.I)
 _COUNT_EN = re.compile(
-    rf"(?:^|[\s(])(?P<n>{numbers.NUMBER_EN})\s+(?!or\b)(?:(?!and\b|or\b|of\b|the\b|storey|story|floor|level|lane|m\b|met|hundred)[\w'-]+\s+){{0,3}}$",
+    rf"(?:^|[\s(])(?P<n>{numbers.NUMBER_EN})\s+(?!or\b)(?:(?!and\b|or\b|of\b|the\b|storey|story|floor|level|lane|m\b|met|hundred|o'?\s?clock)[\w'-]+\s+){{0,3}}$",
     re.I,
 )
+_HOUR = re.compile(r"\s*o'?\s?clock\b", re.I)
 _COUNT_ZH = re.compile(
     r"(?P<n>\d{1,3}|[二两三四五六七八九十]{1,3})(?:家|个|座|栋|幢|条|棵|张|间|把|所|处|排|块|根|辆|只|尊|盏|名|面)(?:[一-鿿]{0,3})$"
 )
@@ -72,7 +73,7 @@ def _counted(text: str, mark: Mark, clause_start: int) -> float | None:
         match = _COUNT_ZH.search(window)
         return numbers.chinese(match["n"]) if match else None
     match = _COUNT_EN.search(window)
-    if match is None or match["n"].lower() in ("a", "an"):
+    if match is None or match["n"].lower() in ("a", "an") or _HOUR.match(window, match.end("n")):
         return None
     value = numbers.english(match["n"])
     return None if value == 0 else value

@@ -9,28 +9,15 @@ import re
 from collections.abc import Callable, Iterator
 
 from prompts.claims_ import numbers
-from prompts.claims_.marks import Mark
-from retriever.geo import POINTS_EN
+from prompts.claims_.compass import COMPASS
+from prompts.claims_.facing import COMPASSES, HEADINGS, compass
+from prompts.claims_.facing import ME as _ME
+from prompts.claims_.facing import MY as _MY
+from prompts.claims_.marks import Builder, Mark
 from retriever.types import RelationType
 
-_ME = r"(?:me|us|him|her|you|them|here|myself|where\s+i\s+(?:am|stand))\b"
-_MY = r"(?:the|my|our|his|her|your|their|its)"
-COMPASS = r"(?:north|south)(?:[\s-]?(?:east|west))?|east|west|NE|NW|SE|SW|N|S|E|W"
-_WORDY = r"(?:north|south)(?:[\s-]?(?:east|west))?|east|west"
 _ROAD = r"(?:street|road|way|avenue|lane|boulevard|carriageway)"
-_POINTS = {p.replace("-", ""): i * 45.0 for i, p in enumerate(POINTS_EN)} | {
-    s: i * 45.0 for i, s in enumerate(("n", "ne", "e", "se", "s", "sw", "w", "nw"))
-}
 _SIDE_NOT = re.compile(r"(?:\b(?:turn(?:s|ed|ing)?|bend(?:s|ing)?|curv(?:es|ed|ing|e)|veer(?:s|ed)?|swing(?:s)?|go|goes|going|take)\s+(?:off\s+|slightly\s+|sharply\s+)?)$", re.I)  # fmt: skip
-
-
-def bearing(word: str) -> float | None:
-    """Degrees of a compass word, ``"north-east"``, ``"NE"``, ``"northern"``; None for anything else."""
-    key = re.sub(r"[\s-]", "", word.lower())
-    return _POINTS.get(key, _POINTS.get(re.sub(r"(?:ern|erly|wards?|bound)$", "", key)))
-
-
-Builder = Callable[["re.Match[str]"], Mark | None]
 
 
 def _dir(
@@ -57,31 +44,6 @@ def _side(match: re.Match[str]) -> Mark | None:
     return Mark(start=match.start(), end=end, role="dir", type=side, anchored=bool(of))
 
 
-def _compass(match: re.Match[str]) -> Mark | None:
-    if re.match(r"\s*-?(?:to|and)\b\s*(?:the\s+)?(?:north|south|east|west)|\s+(?:bank|exit|gate|entrance|end|wing|corner)\b", match.string[match.end():match.end() + 30], re.I):  # fmt: skip
-        return None
-    of = re.compile(rf"\s+(?:of|from)\s+(?!{_ME})", re.I).match(match.string, match.end())
-    me = re.compile(rf"\s+(?:of|from)\s+{_ME}", re.I).match(match.string, match.end())
-    end = of.end() if of else me.end() if me else match.end()
-    return Mark(
-        start=match.start(), end=end, role="dir", type="bearing", bearing=bearing(match["c"]), anchored=bool(of)
-    )
-
-
-def _bank(match: re.Match[str]) -> Mark | None:
-    return Mark(start=match.start(), end=match.end(), role="dir", type="bearing", bearing=bearing(match["c"]), anchored=True)  # fmt: skip
-
-
-def _heading(match: re.Match[str]) -> Mark | None:
-    """ "I'm looking north" is a heading; "looking north, I see a marina" says where the marina is."""
-    before = match.string[max(0, match.start() - 10) : match.start()]
-    if match.group().lower().startswith("looking") and not re.search(
-        r"(?:'m|am|'re|are|im|standing|stood)\s+$", before, re.I
-    ):
-        return None
-    return Mark(start=match.start(), end=match.end(), role="heading", bearing=bearing(match["c"]))
-
-
 def _distance(match: re.Match[str]) -> Mark | None:
     before = match.string[max(0, match.start() - 40) : match.start()]
     if re.search(r"\b(?:walked|went|for|after|drove|ran|cycled|walking)(?:\s+(?:about|maybe|around|roughly|approximately|some|another|for|like|just))*\s*$", before, re.I):  # fmt: skip
@@ -90,6 +52,16 @@ def _distance(match: re.Match[str]) -> Mark | None:
     if metres is None:
         return None
     return Mark(start=match.start(), end=match.end(), role="dist", number=metres)
+
+
+def _standing(match: re.Match[str]) -> Mark:
+    """Words for the witness's own place that hold a thing's name: "our house is"."""
+    return Mark(start=match.start(), end=match.end(), role="self", direct=True)
+
+
+def _pictured(match: re.Match[str]) -> Mark | None:
+    side: RelationType = "left" if match["side"].lower() == "left" else "right"
+    return Mark(start=match.start(), end=match.end(), role="dir", type=side)
 
 
 def _nearby(match: re.Match[str]) -> Mark:
@@ -106,6 +78,7 @@ _UNIT = (
     r"|min(?:ute)?s?'?\s*(?:of\s+)?(?:walk(?:ing)?|away|on\s+foot|by\s+foot|down|up|further)(?:\s+away)?)"
 )
 _PATTERNS: list[tuple[str, Builder]] = [
+    *HEADINGS,
     (rf"\bwith\s+{_MY}\s+backs?\s+(?:turned\s+)?(?:to|against|towards)\b", _dir("behind", anchored=True, direct=True)),
     (
         rf"\b(?P<n>{numbers.NUMBER_EN})[\s-]*(?P<u>{_UNIT})\b(?!\s*(?:wide|high|tall|long|deep|square|building))",
@@ -122,7 +95,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     ),
     (rf"\bacross\s+from\s+{_ME}|\bopposite\s+{_ME}|\bopposite\s+side\b", _dir("across")),
     (
-        r"\b(?:behind|next\s+to|beside|in\s+front\s+of|near|by|close\s+to|around|outside|inside|past)\s+(?:it|that|them|this|those)\b",
+        r"\b(?:behind|next\s+to|beside|in\s+front\s+of|near|by|close\s+to|around|outside|inside|past|after|beyond|above|below|adjoining)\s+(?:it|that|them|this|those)\b",
         _nearby,
     ),
     (
@@ -133,22 +106,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (r"\bacross\s+from\b", _dir("across", anchored=True)),
     (r"\bacross\s+(?:the|this|a)\b", _dir("across", anchored=True)),
     (r"\b(?:opposite|opp)\b", _dir("across", maybe=True)),
-    (
-        rf"\b(?:i'?m|am|we'?re|are|stand(?:ing)?|stood|was|live|lives)\s+(?:right\s+)?on\s+the\s+(?P<c>{_WORDY})(?:ern)?\s+(?:bank|shore|side)\s+of\b",
-        _bank,
-    ),
-    (
-        rf"\b(?:facing|heading|headed|looking|walking|running|jogging|going|driving|riding|cycling|travell?ing|moving|strolling|biking|(?<=i\s)face|(?<=we\s)face)\s+(?:due\s+|roughly\s+|straight\s+|towards?\s+(?:the\s+)?|to\s+the\s+)?(?P<c>{_WORDY})(?:wards?|bound)?\b(?!\s+(?:of|street|road|gate|st)\b)",
-        _heading,
-    ),
-    (rf"\b(?P<c>{_WORDY})bound\b", _heading),
-    (
-        rf"\b(?:(?:just|directly|due|further|slightly|immediately|straight|off|out|back)\s+)*(?:to|on|in|towards?|from)\s+{_MY}\s+(?:far\s+)?(?P<c>{COMPASS})(?:ern|erly)?(?:\s+(?:side|edge))?\b",
-        _compass,
-    ),
-    (rf"\b(?:just|due|directly|slightly|immediately)?\s*\b(?P<c>{_WORDY})(?=\s+(?:of|from)\b)", _compass),
-    (rf"(?<=walk\s)(?P<c>{_WORDY})\b|(?<=look\s)(?P<d>{_WORDY})\b|\blooking\s+(?P<e>{_WORDY})\b", lambda m: _loose(m)),
-    (rf"\bdue\s+(?P<c>{_WORDY})\b", _compass),
+    *COMPASSES,
     (
         rf"\b(?:off\s+)?(?:on|to|at|in|from|off)\s+(?:{_MY}\s+)?(?:immediate\s+|far\s+|near\s+|direct\s+)?(?P<side>left|right)\b(?!\s+(?:next|here|now|by|in\s+front|behind|beside|down|on|at|across|outside|away|angles?)\b)(?:[\s-]?hand)?(?:\s+side)?(?:\s+of\s+{_ME})?",
         _side,
@@ -158,6 +116,20 @@ _PATTERNS: list[tuple[str, Builder]] = [
         _side,
     ),
     (r"(?:^|(?<=[.;\n]))\s*(?P<side>left|right)\s*(?=[:\-–,])", _side),
+    (
+        r"\b(?:on\s+the\s+)?(?P<side>left|right)\s+(?:side\s+)?(?:of|in)\s+(?:the\s+)?(?:frame|picture|photo|image|shot|view)\b",
+        _pictured,
+    ),
+    (
+        r"\bin\s+the\s+(?:centre|center|middle)\s+of\s+(?:the\s+)?(?:frame|picture|photo|image|shot|view)\b|\b(?:slightly|just|a\s+little|a\s+bit)\s+(?:left|right)\s+of\s+(?:the\s+)?cent(?:re|er)\b",
+        _dir("front"),
+    ),
+    (
+        rf"\b(?:right\s+|directly\s+|just\s+)?(?:above|below|over|beneath|under|underneath)\s+{_ME}|\boverhead\b",
+        _dir("here"),
+    ),
+    (r"\bjust\s+past\b", _dir("behind", anchored=True, direct=True)),
+    (r"(?<=taken\s)from\b|\bthrough\b", _dir("here", anchored=True, direct=True)),
     (
         rf"\bin\s+front\s+of\s+{_ME}|\b(?:straight|dead|directly|right|just|up)?\s*(?:up\s+)?ahead\b(?:\s+of\s+{_ME})?|\b(?:just\s+|right\s+|directly\s+)?in\s+front\b(?!\s+of)|\bfacing\s+{_ME}|\bbefore\s+(?:me|us)\b|\bstraight\s+on\b(?!\s+(?:the|a|my|to)\b)|\bcoming\s+up\s+(?:to|on)\b",
         _dir("front"),
@@ -183,19 +155,27 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (r"\bfacing\b", _dir("front", anchored=True, direct=True)),
     (r"\blined\s+(?:with|by)\b", _dir("along", anchored=True, direct=True)),
     (r"(?<=tree)[\s-]lined\b|(?<=trees)\s+lin(?:e|ing)\b", _dir("along")),
-    (r"\b(?:right\s+)?along(?:side)?\b(?!\s+with)", _dir("along", anchored=True, direct=True)),
+    (
+        r"\b(?:right\s+)?(?<!further\s)(?<!farther\s)(?<!all\s)along(?:side)?\b(?!\s+(?:with|on)\b)",
+        _dir("along", anchored=True, direct=True),
+    ),
     (r"\b(?:in\s+|right\s+)?between\b|\bsandwiched\s+between\b", _dir("between", anchored=True, direct=True)),
     (
         r"\b(?:right\s+|just\s+|directly\s+)?(?:next\s+door\s+to|next\s+to|outside|beside|underneath|beneath|at|by|inside|under|on|in|leaving|exiting)\b(?!\s+(?:the\s+)?(?:distance|background|way|corner\b(?!\s+of)|phone|foot|left|right|front|middle\b(?!\s+of)|total|sight|least|first|view))",
         _dir("here", anchored=True, direct=True),
     ),
     (
-        r"\b(?:near|close\s+to|not\s+far\s+from|around|past|towards|beyond|above|below|from|off|over|via|through)\b",
+        r"\b(?:near|close\s+to|not\s+far\s+from|around|past|towards|beyond|above|below|from|off|over|via)\b",
         _dir("near", anchored=True, direct=True),
     ),
     (
         r"\b(?:i'?m|i\s+am|i\s+was|i'?ve|we'?re|we\s+are|we\s+were|(?:he|she|they)\s+(?:is|was|were|are)|you'?re|you\s+are|i\s+(?:just\s+|always\s+|usually\s+|often\s+|now\s+|then\s+)?(?:stand|sit|stay|live|work|stop(?:ped)?|wait(?:ed)?|park(?:ed)?)|we\s+(?:stand|sit|stay|live|stopped)|standing|stood|sitting|sat|waiting|parked|stuck|stopped|reporting|spawned|located|accident|incident|collision|emergency|my\s+(?:house|flat|hotel|location|position|place)\s+is)\b",
         _role("self"),
+    ),
+    (
+        r"\b(?:our\s+(?:house|flat|home|hotel|hostel|location|position|place|car|van)|my\s+(?:house|flat|home|hostel|car|van|bike|taxi|cab))(?:'s|\s+(?:is|was))\b(?:\s+the\s+\w+\s+one\b)?|\b(?:photo|picture|shot|image)\s+(?:was\s+|is\s+)?taken\b"
+        r"|\b(?:drop-?off|pick-?up|meeting|delivery|collection)(?:\s+(?:point|place|spot))?(?=\s+(?:is\s+)?(?:at|on|in|outside|by)\b)",
+        _standing,
     ),
     (
         r"\b(?:no\s+idea|not\s+(?:sure|certain|far|only|too\s+far|just|exactly)|no\s+doubt|no\s+wonder|nowhere\s+else|can'?t\s+(?:remember|recall|say|tell|be\s+sure|find|miss)|don'?t\s+(?:know|remember|recall))\b",
@@ -222,11 +202,6 @@ _SHORT_AFTER_DISTANCE = re.compile(
 _SIDE_AFTER = re.compile(r"\s+(?:to\s+the\s+)?(?P<side>left|right)\b", re.IGNORECASE)
 
 
-def _loose(match: re.Match[str]) -> Mark | None:
-    word = match["c"] or match["d"] or match["e"]
-    return Mark(start=match.start(), end=match.end(), role="dir", type="bearing", bearing=bearing(word))
-
-
 def _doubt(match: re.Match[str]) -> Mark | None:
     sure = re.search(r"sure|certain|remember|recall|know|idea|say|tell", match.group(), re.I)
     return Mark(start=match.start(), end=match.end(), role="hedge" if sure else "join")
@@ -248,7 +223,7 @@ def cues(text: str, start: int, end: int) -> Iterator[Mark]:
 def _after_distance(part: str, mark: Mark, start: int) -> Iterator[Mark]:
     """ "30 m N", "a block east of the church"."""
     match = _SHORT_AFTER_DISTANCE.match(part, mark.end - start)
-    found = _compass(match) if match else None
+    found = compass(match) if match else None
     if found is not None:
         yield _shifted(found, start)
 

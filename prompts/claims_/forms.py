@@ -9,27 +9,28 @@ import re
 from collections.abc import Iterator
 
 from prompts.claims_ import numbers
-from prompts.claims_.english import bearing
+from prompts.claims_.compass import LETTERS, POINT_ZH, WORDY, bearing_zh
+from prompts.claims_.compass import bearing_en as bearing
 from prompts.claims_.lexicon import lexicon
 from prompts.claims_.marks import Mark
 from retriever.types import ClaimKind
 
-_POINT = r"(?:north|south)(?:[\s-]?(?:east|west))?(?:ern)?|east(?:ern)?|west(?:ern)?|NW|NE|SW|SE|N|S|E|W"
+_POINT = rf"{WORDY}(?:ern)?|{LETTERS}|N|S|E|W"
 _WAY_EN = r"(?:streets?|roads?|lanes?|alleys?|alleyways?|paths?|footpaths?|avenues?|passages?|way|carriageway|boulevard|hutong|pavement|sidewalk)"
 _WAY_ZH = r"(?:路|街|街道|马路|道路|胡同|巷子?|小巷|道)"
 _ROADS = [
-    ("one_way", r"\bone[\s-]?way\b|单行(?:道|路|线|街)|单向(?:道|车道|行驶|街道)"),
+    ("one_way", r"\bone[\s-]?way\b|单行(?:道|路|线|街|(?![本李]))|单向(?:道|车道|行驶|街道)"),
     ("dead_end", r"\bdead[\s-]?end(?:s|ed)?\b|\bcul[\s-]de[\s-]sacs?\b|\bno\s+through\s+road\b|死胡同|断头路|死路|死巷"),
     ("curved", rf"\b(?:{_WAY_EN}|it|that|which)\s+(?:\w+\s+){{0,2}}?(?:curves?|bends?|winds|twists|curving|bending)\b|\b(?:and|then)\s+(?:curves|bends|winds)\b|\b(?:curv(?:ed|ing|y)|winding|bendy|twisting)\s+(?:\w+\s+)?{_WAY_EN}\b|\bat\s+the\s+(?:bend|curve)\b|\b(?:a|the)\s+(?:sharp\s+|slight\s+|gentle\s+)?(?:bend|curve)\s+in\s+the\s+{_WAY_EN}\b|{_WAY_EN}\s+(?:is|was)\s+(?:\w+\s+)?(?:curved|winding|curvy|bendy)"
      rf"|{_WAY_ZH}(?:是|很|有点|有些|比较)*(?:弯|拐弯|曲)|弯弯曲曲|弯曲的|弯道|拐弯处"),
-    ("straight", rf"\b(?:long\s+|very\s+|perfectly\s+|dead\s+)*straight\s+(?:\w+\s+)?{_WAY_EN}\b|\b{_WAY_EN}\s+(?:\w+\s+)?(?:is|was|runs|goes)\s+(?:\w+\s+)?(?:dead\s+)?straight\b(?!\s+(?:ahead|to|into|on))|笔直|很直的?|直直的|{_WAY_ZH}(?:是|很|非常)+直"),
+    ("straight", rf"\b(?:dead|perfectly|completely|absolutely)\s+straight\b(?!\s+(?:ahead|on|up|in))|\b(?:long\s+|very\s+|perfectly\s+|dead\s+)*straight\s+(?:\w+\s+)?{_WAY_EN}\b|\b{_WAY_EN}\s+(?:\w+\s+)?(?:is|was|runs|goes)\s+(?:\w+\s+)?(?:dead\s+)?straight\b(?!\s+(?:ahead|to|into|on))|笔直|很直的?|直直的|{_WAY_ZH}(?:是|很|非常)+直"),
     ("narrow", rf"\bnarrow(?:ish)?\b(?=(?:[\s,-]+\w+){{0,3}}\s+{_WAY_EN}\b)|\b{_WAY_EN}\b(?:\s+\w+){{0,3}}?\s+(?:is|was|are)\s+(?:\w+\s+)?(?:\w+\s+)?(?:narrow|tight)\b|(?<=very\s)narrow\b|(?:很|比较|非常|特别|有点|挺|狭)窄|窄(?=的?(?:小)?(?:{_WAY_ZH}))|狭窄|窄窄的"),
-    ("wide", rf"\b(?:wide|broad)\b(?=(?:[\s,-]+\w+){{0,2}}\s+{_WAY_EN}\b)|\b{_WAY_EN}\b(?:\s+\w+){{0,3}}?\s+(?:is|was|are)\s+(?:\w+\s+)?(?:\w+\s+)?(?:wide|broad)\b|(?:很|比较|非常|特别|挺|十分)宽(?:阔|敞)?|宽(?:阔|敞)?的(?=.{{0,4}}{_WAY_ZH})|宽阔"),
+    ("wide", rf"\b(?:wide|broad)\b(?=(?:[\s,-]+\w+){{0,2}}\s+{_WAY_EN}\b)|\b{_WAY_EN}\b(?:\s+\w+){{0,3}}?\s+(?:is|was|are)\s+(?:\w+\s+)?(?:\w+\s+)?(?:wide|broad)\b|(?:很|好|比较|非常|特别|挺|十分)(?:宽|阔)(?:阔|敞)?|宽(?:阔|敞)?的(?=.{{0,4}}{_WAY_ZH})|宽阔"),
 ]  # fmt: skip
 _JUNCTIONS = [
     ("t_junction", r"\bT[\s-]?(?:junction|intersection|crossing)s?\b|\bthree[\s-]way\s+(?:junction|intersection)\b|\bfork\s+in\s+the\s+road\b|[丁TＴ]字?[型形]?(?:路口|街口|交叉口)|三[岔叉](?:路口|口|路)|丁字街"),
     ("roundabout", r"\broundabouts?\b|\btraffic\s+circles?\b|\brotary\b|环岛|转盘|环形路口|圆环|回旋处"),
-    ("crossroads", r"\bcross[\s-]?roads?\b|\b(?:road\s+)?intersections?\b|\bfour[\s-]way\s+\w+\b|(?<!motorway\s)\bjunctions?\b|\bstreet\s+crossing\b|\bwhere\s+two\s+(?:streets|roads)\s+(?:cross|meet)\b|十字(?:路口|街口|路|街)|交叉(?:路?口|路|点|处)|(?<![一二两三个下几])路口(?!的?商)"),
+    ("crossroads", r"\bcross[\s-]?roads?\b|\b(?:road\s+)?intersections?\b|\bfour[\s-]way\s+\w+\b|(?<!motorway\s)\bjunctions?\b|\bstreet\s+crossing\b|\bwhere\s+two\s+(?:streets|roads)\s+(?:cross|meet)\b|十字(?:路口|街口|路|街)|交叉(?:路?口|路|点|处)|(?<![一二两三个下几])路口(?!的?商)|(?<=街)口"),
 ]  # fmt: skip
 _RUNS_EN = re.compile(
     rf"\b(?:run(?:s|ning)?|ran|goes|going|leads?|leading|oriented|aligned|stretch(?:es|ing)?|extend(?:s|ing)?|heads)\s+"
@@ -42,6 +43,10 @@ _RUNS_EN = re.compile(
 _RUNS_ZH = re.compile(
     r"(?P<a>东北|东南|西北|西南|东|南|西|北)(?:[往向到至—-]|方向)*(?P<b>东北|东南|西北|西南|东|南|西|北)(?:方向|走向|向|朝向)(?:的|延伸)?"
 )
+_ONE_WAY_TO = re.compile(
+    rf"\bone[\s-]?way,?\s+(?P<to>(?:going|heading|running|towards?|to)\s+(?:the\s+)?(?P<a>{WORDY}))\b|单[行向](?:道|路|线|街)?，?(?P<to2>[往向朝](?P<b>{POINT_ZH}))",
+    re.I,
+)
 _AXES_ZH = {"东": 90, "西": 90, "南": 0, "北": 0, "东北": 45, "西南": 45, "东南": 135, "西北": 135}
 _STOREYS_EN = re.compile(
     rf"\b(?P<n>{numbers.NUMBER_EN})(?:\s+or\s+(?:so|\w+)\s+|[\s-]+)(?:stor(?:ey|y|ies|eys|eyed|ied)|floors?|levels?)\b(?!\s+(?:up|down))",
@@ -52,9 +57,7 @@ _STOREYS_ZH = re.compile(
 )
 _HOUSE_EN = (r"(?:building|house|houses|block|facade|façade|front|villa|tower|church|chapel|cathedral|mosque|temple|school|hotel|hospital|"
              r"townhouse|cottage|skyscraper|apartment|office|museum|theatre|theater|station|walls|hall|library|bank|shop|buildings|mansion|warehouse|flats|pub)")  # fmt: skip
-_HOUSE_ZH = (
-    r"(?:大楼|楼房|高楼|小楼|楼|房子|建筑物?|外墙|墙面|墙壁|房屋|别墅|教堂|平房|洋房|大厦|公寓|酒店|宾馆|学校|厂房)"
-)
+_HOUSE_ZH = r"(?:(?<![围城院])墙|大楼|楼房|高楼|小楼|楼|房子|建筑物?|外墙|墙面|墙壁|房屋|别墅|教堂|平房|洋房|大厦|公寓|酒店|宾馆|学校|厂房)"
 
 
 def roads(text: str, start: int, end: int) -> Iterator[Mark]:
@@ -69,6 +72,10 @@ def roads(text: str, start: int, end: int) -> Iterator[Mark]:
         first, second = bearing(points[0]), bearing(points[1])
         if first is not None and second is not None and abs((first - second + 180) % 360 - 180) > 120:
             yield _axis(start, match.start(), match.end(), min(first, second) % 180)
+    for match in _ONE_WAY_TO.finditer(part):
+        there, group = (bearing(match["a"]), "to") if match["a"] else (bearing_zh(match["b"]), "to2")
+        if there is not None:
+            yield _axis(start, match.start(group), match.end(group), there)
     for match in _RUNS_ZH.finditer(part):
         if _AXES_ZH[match["a"]] == _AXES_ZH[match["b"]] and match["a"] != match["b"]:
             yield _axis(start, match.start(), match.end(), float(_AXES_ZH[match["a"]]))
@@ -122,8 +129,13 @@ def _colours_building(part: str, at: int, word: str) -> bool:
         edges = not part[at - 1 : at].isalpha() and not part[end : end + 1].isalpha()
         if word == "cream" and re.search(r"\bice[\s-]+$", part[:at], re.I):
             return False
+        alone = part[:at].rstrip().endswith(",") and re.match(r"\s*(?:$|[,.;])", part[end : end + 4])
+        if alone and re.search(rf"\b{_HOUSE_EN}\b", part[max(0, at - 80) : at], re.I):
+            return edges
         return edges and bool(_NEXT_EN.match(part[end : end + 60]) or _BEFORE_EN.search(part[max(0, at - 50) : at]))
-    if len(word) == 1 and part[end : end + 1] == "色":
+    if len(word) == 1 and part[end : end + 1] in ("色", "泥"):
         return False
     tail = _NEXT_ZH.match(part[end : end + 12])
+    if part[end : end + 1] == "的" and part[at - 1 : at] in ("栋", "幢", "座"):
+        return True
     return bool(tail and "，" not in tail.group()) or bool(_BEFORE_ZH.search(part[max(0, at - 10) : at]))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from prompts.claims_.lexicon import lexicon
 from prompts.claims_.marks import Mark, Place
 
 _NOUN_GAP = re.compile(
     r"[\s,-]*(?:(?!(?:and|or|with|of|is|are|at|on|in|by|the|to|near|from|a|an|for)\b)[a-z]+[\s-]+){0,2}\"?$", re.I
 )
 _SAME_GAP = re.compile(
-    r"\s*(?:is|was|called|named|,?\s*a|,\s*an|\s)\s*(?:the|a|an)?\s*(?:\w+\s+){0,2}[\"“「『]?$|[的“「『大小老高旧新]{0,3}$|(?:名?叫做?|名为|上?写着)[“「『]?$",
+    r"\s*(?:is|was|called|named|,?\s*a|,\s*an|\s)\s*(?:the|a|an)?\s*(?:\w+\s+){0,2}[\"“「『]?$|(?:[这那][家个座条间栋所])?[的“「『大小老高旧新]{0,3}$|(?:名?叫做?|名为|上?写着)[“「『]?$",
     re.I,
 )
 ROAD_FORMS = frozenset({"straight", "curved", "dead_end", "one_way", "wide", "narrow", "runs"})
+_STREET_ZH = re.compile(r"(?:路|街|大道|巷|弄|胡同|里)$")
 HAN = re.compile(r"[一-鿿]")
 
 
@@ -53,6 +55,17 @@ class Group:
     def describes(self) -> bool:
         """Only a name given afterwards, or only what a building looks like."""
         return all(m.linked or m.kind in ("name", "building") for m in self.members)
+
+
+def is_street(group: Group) -> bool:
+    """Whether one walks on it: a kind of road, or a name that ends as streets' names do."""
+    if group.road:
+        return True
+    last = group.members[-1]
+    if last.kind != "name" or not last.value:
+        return False
+    said = [w.lower().rstrip(".") for w in last.value.split() if not w.isdigit()]
+    return bool(_STREET_ZH.search(last.value)) or (bool(said) and said[-1] in lexicon().cues["street_endings"])
 
 
 def grouped(text: str, things: list[Mark]) -> list[Group]:
@@ -100,6 +113,12 @@ class Sentence:
     """A distance in metres that was said before its thing."""
     doubted: bool = False
     """The clause before ended in a hedge: "I think | I'm near ..."."""
+    stood: bool = False
+    """Something of this sentence is where the witness stands."""
+    grounds: set[str] = field(default_factory=set)
+    """Values of what the witness stands on or at, over all sentences: "the square" said again is still here."""
+    chain: list[Group] = field(default_factory=list)
+    """Things that were only listed so far: "The bank, the bakery and ..."."""
     prior: Group | None = None
     """The last thing of the sentence before."""
 

@@ -21,7 +21,7 @@ LONGEST_ZH = 8
 _HAN = re.compile(r"[一-鿿]")
 # One-character nouns are parts of a thousand other words; they count only where nothing else is made with them.
 _AFTER_ONE = "以就头了边旁畔岸上下里中外前后口对南北东西左右，。、 的和与有是及在"
-_BEFORE_ONE = "间家所了条座棵个片颗处道面过沿着是有大小一的到近在看见和与离没无，。、 靠临于旁跨对为着株块口"
+_BEFORE_ONE = "堵间家所了条座棵个片颗处道面过沿着是有大小一的到近在看见和与离没无，。、 靠临于旁跨对为着株块口"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,12 @@ class Lexicon:
     brands_zh: frozenset[str]
     colours: Mapping[str, str]
     not_names: frozenset[str]
+    within_names: frozenset[str]
+    """Of these, words that may open a longer name in mid-sentence: Old Street, Park Lane."""
+    proper: frozenset[str]
+    """Of these, words that always have their capital: London Wall, North Road."""
+    nations: frozenset[str]
+    """Of these, words that describe before a kind: an Italian restaurant."""
     cues: Mapping[str, Any]
 
 
@@ -56,6 +62,10 @@ def _forms(phrase: str) -> set[tuple[str, ...]]:
     plural = last[:-1] + "ies" if last.endswith("y") and last[-2:-1] not in "aeiou" else last + "s"
     ends = {last, plural, last + "es" if last.endswith(("s", "h", "x")) else plural}
     return {(*base[:-1], end) for end in ends} | {tuple(w.replace("'", "") for w in base)}
+
+
+def _lower(cues: Mapping[str, Any], *lists: str) -> frozenset[str]:
+    return frozenset(str(w).lower() for name in lists for w in cues[name])
 
 
 @cache
@@ -81,7 +91,10 @@ def lexicon() -> Lexicon:
         brands_en={words(b): cased for b, cased in brands if not _HAN.search(b)},
         brands_zh=frozenset(normalise(b) for b, _ in brands if _HAN.search(b)),
         colours={normalise(str(w)).lower(): c for c, ws in cues["colours"].items() for w in ws},
-        not_names=frozenset(str(w).lower() for w in cues["not_names"]),
+        not_names=_lower(cues, "not_names", "within_names", "proper", "nations"),
+        within_names=_lower(cues, "within_names", "proper", "nations"),
+        proper=_lower(cues, "proper", "nations"),
+        nations=_lower(cues, "nations"),
         cues=cues,
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -44,6 +45,8 @@ class Mark:
     direct: bool = False
     """dir: the thing it takes lies that way from the witness ("facing the church").
     Else the witness lies so from it."""
+    bare: bool = False
+    """dir: a compass word without a preposition ("..., north-east"): it makes a place said before more exact."""
     anchor: str | None = None
     number: float | None = None
     """dist: metres. thing: how many."""
@@ -55,6 +58,10 @@ class Mark:
     hedge: bool = False
     place: Place = field(default_factory=Place)
     clause: int = -1
+
+
+Builder = Callable[["re.Match[str]"], Mark | None]
+"""What makes a mark of a pattern's match; None where the match means nothing after all."""
 
 
 def without_overlaps(marks: Iterable[Mark]) -> list[Mark]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
+from prompts.claims_ import numbers
 from prompts.claims_.lexicon import LONGEST_EN, lexicon, words
 from prompts.claims_.marks import Mark
 from prompts.claims_.text import WORD
@@ -18,12 +18,13 @@ _ANNOUNCED = re.compile(
     r"(?:\b(?:called|named|labell?ed|titled|(?:it|sign|which|that|board|plaque|signs|awning)\s+(?:on\s+(?:it|top)\s+)?(?:that\s+)?(?:says|reads|said|reading|saying)|(?<!my\s)name\s+is|names\s+is)\s+(?-i:the\s+)?)",
     re.I,
 )
+_FIGURE = re.compile(rf"{numbers.NUMBER_EN}[\s-]*(?:k?m\b|met|kilomet|miles?\b|yards?\b|feet\b|min)", re.I)
 _ANNOUNCED_ZH = re.compile(
     r"(?:名叫|名为|叫做|叫作|(?<![喊吼呼大])叫|(?:招牌|牌子|路牌|门牌|店名|名字|站名)?(?:上)?(?:写着|写的是|写的|标着)|招牌是|店名是|名字是|路牌是|站名是)(?:是)?[:：]?\s*"
 )
 _NAME_ZH = re.compile(r"[A-Za-z0-9一-鿿·&'’ -]{1,16}")
 _END_ZH = re.compile(r"的|这|那|，|,|就|在|是|旁|对面|左|右|前面|后面|附近|吧|呢|啊|了")
-_TOKEN = re.compile(r"[A-Za-zÀ-ɏ0-9][A-Za-zÀ-ɏ0-9'&-]*|&")
+_TOKEN = re.compile(r"[A-Za-zÀ-ɏ0-9][A-Za-zÀ-ɏ0-9'&@-]*|&")
 _STREET_LOWER = re.compile(
     r"\b(?:on|in|along|at|of|down|off|and|onto|into|from|up)\s+((?:[a-zà-ɏ'-]+\s+){1,2}(?:street|road|avenue|lane|square|boulevard|place|terrace|drive))\b"
 )
@@ -49,6 +50,8 @@ def announced(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
             at = start + match.start(1)
             yield _name(at - 1, at + len(match[1]) + 1, raw[at : at + len(match[1])], linked=True)
     for match in _ANNOUNCED.finditer(part):
+        if _FIGURE.match(text, start + match.end()):
+            continue
         found = _after(text, raw, start + match.end(), end)
         if found:
             yield found
@@ -151,7 +154,12 @@ def _continues(text: str, run: list[re.Match[str]], token: re.Match[str]) -> boo
 def _run(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[Mark]:
     skip = lexicon().not_names
     run = _trim(run)
-    while run and run[0].group().lower() in skip and not _own_article(text, run, start):
+    while (
+        run
+        and run[0].group().lower() in skip
+        and not _own_article(text, run, start)
+        and not _opens_name(text, run, start)
+    ):
         run = _lead(run[1:])
     while run and run[-1].group().lower() in lexicon().cues["never_last"]:
         run = _trim(run[:-1])
@@ -160,8 +168,23 @@ def _run(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[
 
 
 def _own_article(text: str, run: list[re.Match[str]], start: int) -> bool:
-    """A capital in mid-sentence: The Old Bell."""
-    return run[0].group().lower() == "the" and len(run) > 1 and _mid(text, run[0].start(), start)
+    """A capital in mid-sentence, or anywhere among Chinese: The Old Bell."""
+    if run[0].group().lower() != "the" or len(run) < 2:
+        return False
+    return _mid(text, run[0].start(), start) or _before_han(text, run[-1].end())
+
+
+def _opens_name(text: str, run: list[re.Match[str]], start: int) -> bool:
+    """London Wall, North Bridge Road; in mid-sentence Old Street and Park Lane as well."""
+    word, table = run[0].group().lower(), lexicon()
+    if len(run) < 2 or not run[1].group()[0].isupper() or word not in table.within_names:
+        return False
+    if run[1].group().lower() in table.not_names - table.within_names:
+        return False
+    rest = words(" ".join(t.group() for t in run[1:]))
+    if word in table.nations:
+        return rest not in table.en
+    return word in table.proper or _mid(text, run[0].start(), start)
 
 
 def _lead(run: list[re.Match[str]]) -> list[re.Match[str]]:
@@ -198,7 +221,7 @@ def _one(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[
     known = lexicon().en.get(piece)
     if known is not None or len(piece) == 0 or (len(run) == 1 and len(run[0].group()) < 2):
         return
-    if len(run) == 1 and not _mid(text, first, start) and not _announces(text, last):
+    if len(run) == 1 and not _mid(text, first, start) and not _announces(text, first, last):
         return
     if re.search(r"\b(?:my\s+name\s+is|i'?m|i\s+am)\s+$", text[max(start, first - 14) : first], re.I):
         return
@@ -223,47 +246,21 @@ def _one(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[
     yield named
 
 
-def _announces(text: str, end: int) -> bool:
-    """A single capitalised word that opens a sentence is a name if a sign's noun follows or nothing does."""
-    return bool(re.match(r"\s*(?:$|[.,]|station|church|pub|hotel|café|cafe)", text[end : end + 9]))
+def _before_han(text: str, end: int) -> bool:
+    return bool(re.match(r"\s?[一-鿿]", text[end : end + 2]))
 
 
-def places_zh(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
-    """人民路, 中央公园: up to six characters before a known ending, none of which could not be part of a name."""
-    cues = lexicon().cues
-    breaks, describe, endings = set(cues["zh_breaks"]), set(cues["zh_describe"]), cues["zh_endings"]
-    at = start
-    for match in _endings().finditer(text, start, end):
-        if match.start() < at:
-            continue
-        first = match.start()
-        while first > max(at, match.start() - 6) and "一" <= text[first - 1] <= "鿿" and text[first - 1] not in breaks:
-            first -= 1
-        stem = text[first : match.start()]
-        while stem and stem not in describe and (stem[0] in "边面侧方" or _leads(stem)):
-            first, stem = first + 1, stem[1:]
-        if (
-            len(stem) < 2
-            or stem in describe
-            or stem[-1] in "大小老新这条边面头口"
-            or lexicon().zh.get(text[first : match.end()]) is not None
-        ):
-            continue
-        if stem in _NOT_STEMS or any(stem.endswith(d) and len(d) > 1 for d in describe):
-            continue
-        named = _name(first, match.end(), raw[first : match.end()])
-        named.head = endings[match.group()]
-        yield named
-        at = match.end()
+_IS_THERE = re.compile(
+    r"(?:\s+is|'s)\s+(?:(?:right|just|directly|straight|also|about)\s+)*(?:behind|ahead|in\s+front|on\s+(?:my|the)|to\s+(?:my|the)|at\s+my|opposite|across|next\s+to"
+    r"|\w+\s+(?:m|met\w+)\b|north|south|east|west)\b"
+)  # fmt: skip
 
 
-_NOT_STEMS = {"马路", "道路", "街道", "公交", "附近"}
-
-
-def _leads(stem: str) -> bool:
-    return stem[:2] in ("左边", "右边", "前面", "后面", "旁边", "对面", "隔壁", "马路", "路边", "街边", "附近", "门口")
-
-
-@cache
-def _endings() -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, sorted(lexicon().cues["zh_endings"], key=len, reverse=True))))
+def _announces(text: str, first: int, end: int) -> bool:
+    """A single capitalised word that opens a sentence is a name if a sign's noun, nothing or its place follows."""
+    following = re.match(r"\s+([a-z]+)", text[end : end + 24])
+    if following and (*words(text[first:end]), following[1]) in lexicon().en:
+        return False
+    if _IS_THERE.match(text, end) or _before_han(text, end):
+        return True
+    return bool(re.match(r"\s*(?:$|[.,，。]|station|church|pub|hotel|café|cafe)", text[end : end + 9]))

@@ -13,7 +13,7 @@ MAX_WORDS_CLAUSE = 240
 """Characters after which an unpunctuated sentence is cut at a space: keeps all later work linear in the text."""
 
 WORD = re.compile(r"[A-Za-zÀ-ɏ]+(?:'[A-Za-zÀ-ɏ]+)*|\d+|[一-鿿]")
-_ABBREVIATION = re.compile(r"\b(?:St|Dr|Mr|Mrs|Ms|No|approx|ca|Ave|Rd|Sq|vs|e\.g|i\.e|etc|[A-Z])\.$")
+_ABBREVIATION = re.compile(r"(?<![A-Za-z])(?:St|Dr|Mr|Mrs|Ms|No|approx|ca|Ave|Rd|Sq|vs|e\.g|i\.e|etc|[A-Z])\.$")
 _STOP = re.compile(r"[.!?;。！？；\n\r]+")
 _COMMA = re.compile(
     r"[,，:：()（）—–]|\s-\s|\.{2,}"
