@@ -134,11 +134,11 @@ class Pairs:
             return min(far, key=lambda w: self.apart(w.row, one.row))
         return max(far, key=lambda w: self.support(one.claims, w.row) + self.support(w.claims, one.row))
 
-    def listing(self, row: int, true: bool, rng: random.Random) -> Listing:
-        """What stands in the conversation about a row: the model's own listing, or the map's, half with names."""
+    def listing(self, row: int, true: bool, *, named: bool) -> Listing:
+        """What stands in the conversation about a row: the model's own listing, or the map's, with names or without."""
         if row < 0:
             return parse_listing("")
-        return self.store.listing(row, names=rng.random() < 0.5) if true else self.read[row]
+        return self.store.listing(row, names=named) if true else self.read[row]
 
     def apart(self, a: int, b: int) -> float:
         dy = (self.lat[a] - self.lat[b]) * M_PER_DEG
@@ -151,14 +151,17 @@ class Pairs:
 
 
 def verdict_draw(
-    encoder: Encoder, pairs: Pairs, *, true_listing: float = 0.25, teachers: Teachers | None = None
+    encoder: Encoder, pairs: Pairs, *, true_listing: float = 0.3, teachers: Teachers | None = None
 ) -> Draw:
-    """Verdicts and explanations on listings of the model's own (now and then the true one)."""
+    """Verdicts and explanations on listings of the model's own, now and then on true ones.
+
+    A true listing without names is learned as well: an adapter that is never asked to look forgets how to.
+    """
 
     def draw(rng: random.Random) -> Encoded:
-        true = rng.random() < true_listing
+        true, named = rng.random() < true_listing, rng.random() < 0.5
         witness, row, match = pairs.draw(rng)
-        listing = pairs.listing(row, true, rng)
+        listing = pairs.listing(row, true, named=named)
         claims = _thinned(witness.claims, rng)
         doubt = 0.0
         if teachers is not None and row >= 0:
@@ -166,7 +169,7 @@ def verdict_draw(
             doubt = TEACHER_SHARE * (1.0 - p if match else p)
         sample = Sample(
             listing=listing.text(),
-            learn_listing=False,
+            learn_listing=true and not named and row >= 0,
             claims=claims,
             findings=tuple(find(c, listing) for c in claims),
             match=match,
@@ -196,7 +199,7 @@ def _taught(pairs: Pairs, true: bool) -> Callable[[random.Random], Drawn]:
         while True:
             witness, row, match = pairs.draw(rng)
             if row >= 0:
-                return _thinned(witness.claims, rng), pairs.listing(row, true, rng), match
+                return _thinned(witness.claims, rng), pairs.listing(row, true, named=rng.random() < 0.5), match
 
     return draw
 
