@@ -36,7 +36,7 @@ from prompts.render import (
 )
 from prompts.schema import MAX_CLAIMS, STANCES, explain_schema, read_reply
 from prompts.wording import template_explanation
-from retriever.errors import ReplyError
+from retriever.errors import ModelError, ReplyError
 from retriever.geo import M_PER_DEG
 from retriever.types import Claim, Evidence, Explanation, Stance, Tile, Usage, canonical_json
 
@@ -88,6 +88,8 @@ class Judge:
         self.client = client
         self.store: ListingStore = store if store is not None else MemoryListings()
         self.template: Template = load_template(template)
+        if self.template.reasons_first:
+            raise ModelError(f"the template {template} asks for reasons first; the judge asks for the verdict first")
         self.saw: Saw = saw
         self.fit = fit if fit is not None else stored_fit(self.plain_name)
         self._looking: dict[str, asyncio.Task[tuple[str, Usage]]] = {}

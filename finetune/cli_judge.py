@@ -31,9 +31,14 @@ def register(app: typer.Typer) -> None:
         """Train the mini judge and its adapter, stage by stage."""
         import torch
 
+        from finetune.judge.large import is_large
         from finetune.judge.run import Recipe, Run
         from retriever.errors import SightlineError
 
+        if is_large(recipe):
+            torch.set_num_threads(threads)
+            _large(data, run, recipe, out, stage)
+            return
         if stage and stage not in STAGES:
             raise SightlineError(f"There is no stage {stage!r}; the stages are {', '.join(STAGES)}.")
         torch.set_num_threads(threads)
@@ -47,3 +52,33 @@ def register(app: typer.Typer) -> None:
             from finetune.judge.export import export
 
             typer.echo(f"wrote {export(one, tuned, out)}")
+
+
+def _large(data: Path, folder: Path, path: Path, out: Path, stage: str) -> None:
+    """A recipe that names a base: what it takes is said first, and what does not fit is not begun."""
+    from finetune.judge.estimate import estimate
+    from finetune.judge.export_large import export_large
+    from finetune.judge.large import LargeRecipe, LargeRun, default_device
+    from retriever.errors import SightlineError
+
+    if stage not in ("", "look", "lora", "export", "estimate"):
+        raise SightlineError(
+            f"There is no stage {stage!r} of a large judge; there are look, lora, export and estimate."
+        )
+    recipe = LargeRecipe.load(path)
+    found = estimate(recipe, recipe.base, device=default_device())
+    for line in found.lines():
+        typer.echo(line, err=True)
+    if stage == "estimate":
+        return
+    if not found.fits:
+        raise SightlineError(
+            f"{path.name} needs about {found.gigabytes:.0f} GB and {found.device} has {found.available_gb:.0f}: "
+            "take a smaller base, batch_size or side"
+        )
+    one = LargeRun(data, folder, recipe)
+    model, head = one.base()
+    if stage != "look":
+        tuned = one.adapter(model, head)
+        if stage != "lora":
+            typer.echo(f"wrote {export_large(one, tuned, out)}")

@@ -32,6 +32,11 @@ class Template:
     no: str
     sha256: str
 
+    @property
+    def reasons_first(self) -> bool:
+        """Whether the claims are explained before the verdict is asked for."""
+        return "«claims»" in self.explain
+
 
 @cache
 def load_template(name: str = "judge") -> Template:
@@ -40,9 +45,10 @@ def load_template(name: str = "judge") -> Template:
     raw = path.read_bytes()
     data: Mapping[str, str] = yaml.safe_load(raw)
     missing = [f for f in _FIELDS if not isinstance(data.get(f), str)]
-    if missing or "«claims»" not in data.get("score", ""):
+    if missing or sum(str(data[f]).count("«claims»") for f in ("score", "explain")) != 1:
         raise ModelError(
-            f"The template {path.name} lacks {', '.join(missing) or '«claims» in score'}; restore the file."
+            f"The template {path.name} lacks {', '.join(missing) or '«claims», once, in score or explain'}; "
+            "restore the file."
         )
     return Template(**{f: data[f] for f in _FIELDS}, sha256=hashlib.sha256(raw).hexdigest())
 
@@ -106,6 +112,27 @@ def stance_messages(
         *look_messages(image, template),
         Message(role="assistant", parts=(TextPart(text=listing),)),
         Message(role="user", parts=(TextPart(text=before + claims_block(claims[: at + 1])),)),
+    ]
+
+
+def reasons_messages(image: ImagePart, listing: str, claims: Sequence[Claim], template: Template) -> list[Message]:
+    """The first question of a template that asks for reasons first."""
+    question = template.explain.replace("«claims»", claims_block(claims))
+    return [
+        *look_messages(image, template),
+        Message(role="assistant", parts=(TextPart(text=listing),)),
+        Message(role="user", parts=(TextPart(text=question),)),
+    ]
+
+
+def verdict_messages(
+    image: ImagePart, listing: str, claims: Sequence[Claim], reply: str, template: Template
+) -> list[Message]:
+    """The verdict asked for behind the reasons that the model gave."""
+    return [
+        *reasons_messages(image, listing, claims, template),
+        Message(role="assistant", parts=(TextPart(text=reply),)),
+        Message(role="user", parts=(TextPart(text=template.score),)),
     ]
 
 

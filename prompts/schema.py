@@ -53,6 +53,12 @@ def _item(claim: str) -> dict[str, Any]:
     }
 
 
+def ledger_schema(n_claims: int) -> dict[str, Any]:
+    """The same without sentences."""
+    whole = explain_schema(n_claims)
+    return {**whole, "properties": {"evidence": whole["properties"]["evidence"]}, "required": ["evidence"]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExplainReply:
     evidence: tuple[Evidence, ...]
@@ -62,10 +68,22 @@ class ExplainReply:
 
 def write_reply(findings: Sequence[Finding], en: str, zh: str) -> str:
     """The reply as the model is taught to write it: one line of JSON, keys in the schema's order."""
-    evidence = [
+    return _one_line({"evidence": _items(findings), "en": en, "zh": zh})
+
+
+def write_ledger(findings: Sequence[Finding]) -> str:
+    """The evidence alone, in the same form."""
+    return _one_line({"evidence": _items(findings)})
+
+
+def _items(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    return [
         {"claim": f"c{i}", "stance": finding.stance, "at": finding.at or "-"} for i, finding in enumerate(findings, 1)
     ]
-    return json.dumps({"evidence": evidence, "en": en, "zh": zh}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _one_line(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 def read_reply(text: str, claims: Sequence[Claim]) -> ExplainReply:
@@ -74,12 +92,21 @@ def read_reply(text: str, claims: Sequence[Claim]) -> ExplainReply:
     Raises :class:`ReplyError` on anything else.
     """
     data: Mapping[str, Any] = parse_json(text, explain_schema(len(claims)))
+    evidence = _joined(data, claims)
+    en, zh = (fill(data[lang].strip(), claims, say) for lang, say in (("en", claim_en), ("zh", claim_zh)))
+    return ExplainReply(evidence=evidence, en=en, zh=zh)
+
+
+def read_ledger(text: str, claims: Sequence[Claim]) -> tuple[Evidence, ...]:
+    """Parse a reply of evidence alone. Raises :class:`ReplyError` on anything else."""
+    return _joined(parse_json(text, ledger_schema(len(claims))), claims)
+
+
+def _joined(data: Mapping[str, Any], claims: Sequence[Claim]) -> tuple[Evidence, ...]:
     by_number = {item["claim"]: item for item in data["evidence"]}
     if len(by_number) != len(claims):
         raise ReplyError(f"the model's evidence covers {len(by_number)} of {len(claims)} claims")
-    evidence = tuple(_evidence(claim, by_number[f"c{i}"]) for i, claim in enumerate(claims, 1))
-    en, zh = (fill(data[lang].strip(), claims, say) for lang, say in (("en", claim_en), ("zh", claim_zh)))
-    return ExplainReply(evidence=evidence, en=en, zh=zh)
+    return tuple(_evidence(claim, by_number[f"c{i}"]) for i, claim in enumerate(claims, 1))
 
 
 def _evidence(claim: Claim, item: Mapping[str, str]) -> Evidence:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,10 +17,12 @@ import torch
 from finetune.judge.spec import GRID, VISUAL_TOKENS
 from prompts.listing import Finding
 from prompts.render import Template, claim_line
-from prompts.schema import write_reply
+from prompts.schema import write_ledger, write_reply
 from prompts.wording import explain_numbered
 from retriever.types import Claim
 
+Targets = Literal["label", "ledger", "explanation"]
+"""What is answered beside the verdict: nothing, the evidence for each claim, or evidence and sentences."""
 IGNORE = -100
 STANCE_WEIGHT = 2.0
 VERDICT_WEIGHT = 8.0
@@ -64,12 +66,25 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes samples for one tokenizer and template."""
+    """Encodes samples for one tokenizer and template; the template says whether verdict or reasons come first.
 
-    def __init__(self, tokenizer: Any, template: Template, *, verdicts: bool = True) -> None:
+    ``marks``: whether the end of each claim line is asked for its stance, which must then be one token.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        template: Template,
+        *,
+        verdicts: bool = True,
+        targets: Targets = "explanation",
+        marks: bool = True,
+        visual_tokens: int = VISUAL_TOKENS,
+    ) -> None:
         self.tokenizer, self.template, self.verdicts = tokenizer, template, verdicts
+        self.targets, self.marks, self.visual_tokens = targets, marks, visual_tokens
         self._cache: dict[str, list[int]] = {}
-        self.stance_ids = {s: self._one(s) for s in ("supports", "contradicts", "unknown")}
+        self.stance_ids = {s: self._one(s) for s in ("supports", "contradicts", "unknown")} if marks else {}
 
     def _one(self, word: str) -> int:
         ids = self.tokens(word)
@@ -92,15 +107,19 @@ class Encoder:
         if sample.image is not None:
             out.say("<|im_start|>system\n" + t.system + "<|im_end|>\n<|im_start|>user\n<|vision_start|>")
             image_at = len(out.ids)
-            out.ids += self.tokens("<|image_pad|>") * VISUAL_TOKENS
+            out.ids += self.tokens("<|image_pad|>") * self.visual_tokens
             out.pad()
             out.say(f"<|vision_end|>{t.look}<|im_end|>\n")
         out.say("<|im_start|>assistant\n")
         out.answer(sample.listing, learn=sample.learn_listing)
-        if sample.claims:
-            self._claims(out, sample)
-        if sample.explained:
-            self._explanation(out, sample)
+        if self.template.reasons_first:
+            self._reasons_first(out, sample)
+        elif sample.claims:
+            self._ask(out, self.template.score, sample)
+            self._verdict(out, sample)
+            if sample.explained and self.targets != "label":
+                self._turn(out, self.template.explain)
+                self._reasons(out, sample)
         return Encoded(
             ids=out.ids,
             labels=out.labels,
@@ -113,15 +132,30 @@ class Encoder:
             doubt=sample.doubt,
         )
 
-    def _claims(self, out: _Writer, sample: Sample) -> None:
-        before, after = self.template.score.split("«claims»")
+    def _reasons_first(self, out: _Writer, sample: Sample) -> None:
+        """Every sample with claims is explained: the verdict has to follow from something."""
+        if sample.claims:
+            self._ask(out, self.template.explain, sample)
+            self._reasons(out, sample)
+            self._turn(out, self.template.score)
+            self._verdict(out, sample)
+
+    def _turn(self, out: _Writer, text: str) -> None:
+        out.say("\n<|im_start|>user\n" + text + "<|im_end|>\n<|im_start|>assistant\n")
+
+    def _ask(self, out: _Writer, question: str, sample: Sample) -> None:
+        """A question with the claims in it."""
+        before, after = question.split("«claims»")
         out.say("\n<|im_start|>user\n" + before)
         for i, (claim, finding) in enumerate(zip(sample.claims, sample.findings, strict=True), 1):
             out.say(claim_line(claim, i))
-            out.mark(self.stance_ids[finding.stance])
+            if self.marks:
+                out.mark(self.stance_ids[finding.stance])
             if i < len(sample.claims):
                 out.say("\n")
         out.say(after + "<|im_end|>\n<|im_start|>assistant\n")
+
+    def _verdict(self, out: _Writer, sample: Sample) -> None:
         if sample.match is not None:
             word = self.template.yes if sample.match else self.template.no
             if self.verdicts:
@@ -130,10 +164,12 @@ class Encoder:
             if self.verdicts:
                 out.weights[out.verdict_at] = VERDICT_WEIGHT
 
-    def _explanation(self, out: _Writer, sample: Sample) -> None:
+    def _reasons(self, out: _Writer, sample: Sample) -> None:
+        if self.targets == "ledger":
+            out.answer(write_ledger(sample.findings), learn=True)
+            return
         stances = {c.id: f.stance for c, f in zip(sample.claims, sample.findings, strict=True)}
         en, zh = explain_numbered(sample.claims, stances, match=sample.match)
-        out.say("\n<|im_start|>user\n" + self.template.explain + "<|im_end|>\n<|im_start|>assistant\n")
         out.answer(write_reply(sample.findings, en, zh), learn=True)
 
 
@@ -169,8 +205,10 @@ class _Writer:
                 self.weights[i - 1] = 1.0
 
 
-def batch(items: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
+def batch(items: Sequence[Encoded], pad_id: int, *, grid: int = GRID) -> dict[str, torch.Tensor]:
     """Right-padded tensors: ``ids, labels [B, L]``, ``weights [B, L]``, ``positions [3, B, L]`` (multimodal rotary).
+
+    ``grid``: visual tokens along a picture's side.
 
     ``others [B, L]`` and ``doubts [B, L]``: a second target and its share, where a verdict is in doubt.
 
@@ -187,7 +225,7 @@ def batch(items: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
         ids[b, :n] = torch.tensor(e.ids)
         labels[b, :n] = torch.tensor(e.labels)
         weights[b, :n] = torch.tensor(e.weights)
-        positions[:, b, :n] = rope_positions(n, e.image_at)
+        positions[:, b, :n] = rope_positions(n, e.image_at, grid)
         if e.verdict_at >= 0:
             others[b, e.verdict_at], doubts[b, e.verdict_at] = e.other, e.doubt
     return {
@@ -200,22 +238,22 @@ def batch(items: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
     }
 
 
-def rope_positions(length: int, image_at: int) -> torch.Tensor:
+def rope_positions(length: int, image_at: int, grid: int = GRID) -> torch.Tensor:
     """``[3, length]``: time, height, width of each token, as the model computes them for one picture."""
     flat = torch.arange(length).expand(3, -1).clone()
     if image_at < 0:
         return flat
-    end = image_at + VISUAL_TOKENS
-    rows, cols = torch.meshgrid(torch.arange(GRID), torch.arange(GRID), indexing="ij")
+    end = image_at + grid * grid
+    rows, cols = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
     flat[0, image_at:end] = image_at
     flat[1, image_at:end] = image_at + rows.reshape(-1)
     flat[2, image_at:end] = image_at + cols.reshape(-1)
-    flat[:, end:] = torch.arange(length - end) + image_at + GRID
+    flat[:, end:] = torch.arange(length - end) + image_at + grid
     return flat
 
 
 def patches(pictures: np.ndarray) -> torch.Tensor:
-    """Pictures ``[B, 224, 224, 3] uint8`` to ``[B * 196, 1536] float32``, as the image processor lays them out."""
+    """Pictures ``[B, S, S, 3] uint8`` to ``[B * (S / 16)², 1536] float32``, as the image processor lays them out."""
     side, patch, merge = pictures.shape[1], 16, 2
     g = side // patch // merge
     x = torch.from_numpy(np.ascontiguousarray(pictures)).float().div_(127.5).sub_(1.0)

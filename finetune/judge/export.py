@@ -28,16 +28,17 @@ def export(run: Run, tuned: Any, out: Path) -> Path:
     """Write the bundle beside ``out`` and put it in place in one step. ``tuned`` is the peft model."""
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    _adapter(tuned, part / "adapter")
+    adapter_files(tuned, part / "adapter")
     _base(run, tuned, part / "base")
-    asyncio.run(_golden(run, part))
+    asyncio.run(golden(run, part))
     (part / "bundle.json").write_text(json.dumps(_provenance(run, tuned), indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
     return out
 
 
-def _adapter(tuned: Any, folder: Path) -> None:
+def adapter_files(tuned: Any, folder: Path) -> None:
+    """The adapter in bf16, its base named by place."""
     tuned.save_pretrained(folder)
     # peft writes a model card with the path of the base; bf16 halves the file.
     (folder / "README.md").unlink(missing_ok=True)
@@ -62,7 +63,7 @@ def _base(run: Run, tuned: Any, folder: Path) -> None:
     make_processor(run.tokenizer).save_pretrained(folder)
 
 
-async def _golden(run: Run, folder: Path) -> None:
+async def golden(run: Run, folder: Path) -> None:
     """Pairs of validation tiles with the probabilities of transformers + peft on the exported files."""
     from prompts.clients.golden import write_golden
     from prompts.clients.local import LocalClient

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from finetune.judge.encode import IGNORE, STANCE_WEIGHT, VERDICT_WEIGHT, Encoded, batch, patches
-from finetune.judge.spec import GRID, VISUAL_TOKENS
+from finetune.judge.spec import GRID, MERGE, PATCH, SIDE, VISUAL_TOKENS
 from finetune.judge.store import Pictures
 from finetune.judge.turns import Turned, draw_turn, turn_grid
 
@@ -68,9 +68,21 @@ class Trainer:
 
     ``model`` is a ``Qwen3VLForConditionalGeneration`` (or its peft wrapper); ``head`` maps a visual token to the
     logits of ``K`` kinds; ``pictures [N, 224, 224, 3]`` and ``dense [N, 49, K]`` are rows of the tile store.
+    ``side``: pixels that the model sees a tile at; the dense head fits 224 alone.
     """
 
-    def __init__(self, model: Any, head: nn.Linear, pictures: Pictures, dense: np.ndarray, run: Path, pad_id: int):
+    def __init__(
+        self,
+        model: Any,
+        head: nn.Linear,
+        pictures: Pictures,
+        dense: np.ndarray,
+        run: Path,
+        pad_id: int,
+        *,
+        side: int = SIDE,
+    ):
+        self.side = side
         self.model, self.head, self.pictures, self.dense, self.run, self.pad_id = (
             model,
             head,
@@ -136,20 +148,23 @@ class Trainer:
 
     def see(self, images: list[Turned]) -> Any:
         """The vision tower's output for rows of the tile store, each turned as asked."""
-        pixels = patches(self._pictures(images))
-        grid = torch.tensor([[1, 14, 14]] * len(images))
+        pixels = patches(self._pictures(images)).to(self.inner.device)
+        across = self.side // PATCH
+        grid = torch.tensor([[1, across, across]] * len(images), device=pixels.device)
         return self.inner.model.get_image_features(pixels, grid, return_dict=True)
 
     def _pictures(self, images: list[Turned]) -> np.ndarray:
         """Rows of the store; a negative row is a blank picture of that shade (see ``BLANKS``)."""
-        return np.stack([turn_grid(self.pictures[i], turn) if i >= 0 else _blank(i) for i, turn in images])
+        found = [turn_grid(self.pictures[i], turn) if i >= 0 else _blank(i) for i, turn in images]
+        return np.stack([scaled(picture, self.side) for picture in found])
 
     def loss(self, items: list[Encoded], *, dense_weight: float = 0.0) -> torch.Tensor:
         """Weighted next-token loss on the labelled positions, plus the dense loss of the pictures."""
-        data = batch(items, self.pad_id)
+        device = self.inner.device
+        data = {k: v.to(device) for k, v in batch(items, self.pad_id, grid=self.side // (PATCH * MERGE)).items()}
         images = [(e.image, e.turn) for e in items if e.image is not None]
         extra: dict[str, Any] = {}
-        dense = torch.zeros(())
+        dense = torch.zeros((), device=device)
         if images:
             seen = self.see(images)
             extra = {"mm_encoder_outputs": {"image": seen}}
@@ -200,10 +215,18 @@ class Trainer:
             log.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds of the model."""
+        return dict(self.model.state_dict().items())
+
+    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """Back from a checkpoint."""
+        self.model.load_state_dict(weights)
+
     def _save(self, stage: Stage, optimiser: Any, seen: int, seconds: float, *, final: bool = False) -> None:
         path = self.run / f"{stage.name}.pt"
         state = {
-            "model": dict(self.model.state_dict().items()),
+            "model": self.weights(),
             "head": self.head.state_dict(),
             "optimiser": None if final else optimiser.state_dict(),
             "seen": seen,
@@ -218,7 +241,7 @@ class Trainer:
         if not path.exists():
             return 0, 0.0
         state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
+        self.load_weights(state["model"])
         self.head.load_state_dict(state["head"])
         if state["final"]:
             return stage.samples, state["seconds"]
@@ -248,6 +271,16 @@ BLANKS = {-1: (242, 239, 233), -2: (255, 255, 255), -3: (0, 0, 0), -4: (128, 128
 
 def _blank(row: int) -> np.ndarray:
     return np.full((224, 224, 3), BLANKS[row], dtype=np.uint8)
+
+
+def scaled(picture: np.ndarray, side: int) -> np.ndarray:
+    """``[side, side, 3] uint8`` of a square picture of any size."""
+    if picture.shape[0] == side:
+        return picture
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(picture)).resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(image)
 
 
 def _cosine(done: float) -> float:
