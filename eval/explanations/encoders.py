@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from eval.explanations.schema import LANGS
 from retriever.errors import ModelError
 
 SHIPPED = "sightline-mini"
+KEPT = 512
+"""Texts whose token vectors are kept, about 0.2 MB each."""
 UNKNOWN = 0.2
 """A tokenizer that knows less than the rest of a plain sentence does not read its language."""
 _PROBES = {
@@ -62,6 +65,9 @@ class Sentence:
     def __init__(self, folder: Path, languages: Sequence[str] = ()) -> None:
         self._model = _load(folder)
         self._tokenizer: Any = self._model.tokenizer
+        # Every system is compared with the same references.
+        self._vectors: dict[str, Floats32] = {}
+        self._kept = lru_cache(maxsize=KEPT)(self._tokens)
         self.languages = frozenset(languages or card_languages(folder))
         if not self.languages & set(LANGS):
             raise ModelError(
@@ -79,11 +85,17 @@ class Sentence:
         return float(np.mean([i == self._tokenizer.unk_token_id for i in ids] or [0.0]))
 
     def sentences(self, texts: Sequence[str]) -> Floats32:
-        rows = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(rows, np.float32)
+        new = [t for t in dict.fromkeys(texts) if t not in self._vectors]
+        if new:
+            rows = self._model.encode(new, normalize_embeddings=True, show_progress_bar=False)
+            self._vectors |= dict(zip(new, np.asarray(rows, np.float32), strict=True))
+        return np.stack([self._vectors[t] for t in texts])
 
     def tokens(self, text: str) -> Floats32:
         """Without the marks of beginning and end, as BERTScore counts them: they would match in any two texts."""
+        return self._kept(text)
+
+    def _tokens(self, text: str) -> Floats32:
         rows = self._model.encode([text], output_value="token_embeddings", show_progress_bar=False)[0]
         rows = np.asarray(rows.cpu(), np.float32)
         ids = self._tokenizer(text, truncation=True, max_length=len(rows))["input_ids"]
