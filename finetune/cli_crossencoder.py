@@ -17,12 +17,12 @@ def register(app: typer.Typer) -> None:
     def cross_encoder(
         data: Annotated[Path, typer.Option(help="Folder of tiles and texts.")],
         out: Annotated[Path, typer.Option(help="Folder of the run; the finished model is its subfolder model.")],
-        texts: Annotated[int, typer.Option(min=1, help="Descriptions to learn from.")] = 20_000,
+        texts: Annotated[int, typer.Option(min=1, help="Descriptions to learn from.")] = 8_000,
         minutes: Annotated[float, typer.Option(min=0.01, help="Stop after so much wall time.")] = 25.0,
         seed: Annotated[int, typer.Option()] = 1,
         threads: Annotated[int, typer.Option(min=1)] = 1,
     ) -> None:
-        """Train the small cross-encoder that reads a description together with a tile's listing."""
+        """Train the small cross-encoder that reads a description's clues together with a tile's listing."""
         import torch
 
         from finetune.crossencoder.train import Recipe, train

@@ -1,4 +1,4 @@
-"""A small cross-encoder that reads the description together with the tile's listing, in words alone.
+"""A small cross-encoder that reads the description's clues together with the tile's listing, in words alone.
 
 Trained here through sentence-transformers (``sightline train cross-encoder``). Two kinds, by where the listing is from:
 ``crossencoder`` makes it from the map's facts, ``crossencoder_look`` has the judge look at the pixels.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agent.rerankers.base import Kit, picture, ranking, reorder_judged
 from agent.rerankers.yesno import prompt_of
 from prompts.listing import list_facts
+from prompts.pairing import clues
 from retriever.errors import ModelError, SightlineError
 from retriever.models import find_model
 from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
@@ -44,7 +45,7 @@ class CrossEncoder:
         listed = await asyncio.gather(*(self._listed(gallery, t) for t in tiles))
         listings = {t: text for t, text in zip(tiles, listed, strict=True) if isinstance(text, str)}
         found = {t: _unjudged(t, str(e)) for t, e in zip(tiles, listed, strict=True) if not isinstance(e, str)}
-        scores = self._score(query.text, listings, found)
+        scores = self._score(clues(claims), listings, found)
         found |= {t: Judgement(tile_id=t, score=s, score_kind=self.name, error=self._why) for t, s in scores.items()}
         took = Usage(seconds={self.name: time.perf_counter() - start})
         return ranking(query, self.name, reorder_judged(candidates, scores), found, took, prompt=self._prompt())
@@ -53,8 +54,8 @@ class CrossEncoder:
         if not listings:
             return {}
         try:
-            if not text.strip():
-                raise ModelError("the text is empty; describe the place in a sentence or more")
+            if not text:
+                raise ModelError("the description holds nothing that a listing could hold")
             model = load(str(find_model(MODEL)))
         except SightlineError as error:
             found.update({t: _unjudged(t, str(error)) for t in listings})

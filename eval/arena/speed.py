@@ -109,7 +109,7 @@ def speed_section(title: str, b: Board, runs: Sequence[SetRun], *, seed: int) ->
         return None
     text = [
         f"Seconds by the clock from the candidates to an answer with every shown tile explained, one query at a time, "
-        f"nothing taken from the file; {SLOW} explains the whole shortlist. Both ran on the same server in the same run. "
+        f"nothing taken from the file; {SLOW} explains the whole shortlist. Both ran on one server in one run. "
         f"Looks at tiles: {_looks(runs)}. Aims: at least {TIMES:.0f} times faster, recall@1 no lower."
     ]
     header = ["method", "queries", "tiles explained", "seconds", f"{SLOW}: seconds", "times faster"]

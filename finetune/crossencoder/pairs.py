@@ -1,4 +1,4 @@
-"""Training pairs: a generated description with the listing of its tile, and with listings of tiles like it.
+"""Training pairs: the clues of a generated description with the listing of its tile and with those of tiles like it.
 
 Everything comes from a folder that ``sightline train tiles`` and ``sightline train texts`` filled. Pairs never leave an
 area, no negative is within 150 m of the description's tile (such a tile may hold the place as well), and the hard ones
@@ -17,7 +17,9 @@ from random import Random
 import numpy as np
 import pandas as pd
 
+from prompts.claims import extract_claims
 from prompts.listing import Listing, list_facts
+from prompts.pairing import clues
 from retriever.errors import SourceError
 from retriever.types import Fact
 
@@ -47,6 +49,7 @@ class Group:
     """A description with its true tile first and others after it."""
 
     text: str
+    """Its clues, as they are read out of it without a model."""
     tiles: tuple[int, ...]
 
 
@@ -81,19 +84,23 @@ def _listing(facts: str, visible: str) -> Listing:
 
 
 def groups(ground: Ground, *, n: int, negatives: int, seed: int, longest: int | None = None) -> list[Group]:
-    """``n`` descriptions, each with its tile and so many others of the area, every second one hard.
+    """``n`` descriptions with a clue, each with its tile and so many others of the area, every second one hard.
 
-    ``longest`` leaves out longer descriptions: characters, of which a Chinese one counts thrice (its bytes in UTF-8).
+    ``longest`` leaves out those whose clues and longest listing together have more characters.
     """
     rng = Random(f"cross-encoder {seed}")
-    fitting = [i for i, (_, text) in enumerate(ground.texts) if longest is None or len(text.encode()) <= longest]
-    chosen = rng.sample(fitting, min(n, len(fitting)))
-    made = []
-    for at in chosen:
-        true, text = ground.texts[at]
-        others = _others(ground, true, negatives, rng)
-        if len(others) == negatives:
-            made.append(Group(text=text, tiles=(true, *others)))
+    order = list(range(len(ground.texts)))
+    rng.shuffle(order)
+    made: list[Group] = []
+    for true, text in (ground.texts[at] for at in order):
+        if len(made) == n:
+            break
+        said = clues(extract_claims(text))
+        others = _others(ground, true, negatives, rng) if said else []
+        tiles = (true, *others)
+        long = len(said) + max(len(ground.listing[t]) for t in tiles)
+        if said and len(others) == negatives and (longest is None or long <= longest):
+            made.append(Group(text=said, tiles=tiles))
     return made
 
 

@@ -1,7 +1,7 @@
 """Trains the small cross-encoder through sentence-transformers: a BERT of a million weights with our tokenizer.
 
-Its word vectors begin as those of the shipped dual encoder, turned to their main directions, so that English and
-Chinese words of one thing are near each other before the first step.
+Its word vectors begin as those of the shipped dual encoder, turned to their main directions. It learns single clues
+against short listings first (:mod:`finetune.crossencoder.single`), then to tell a description's tile from others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from finetune.crossencoder.controls import beaten, by_place, shared_words
 from finetune.crossencoder.pairs import Ground, Group, data_hash, groups, load
+from finetune.crossencoder.single import single_clues
 from retriever.errors import SourceError
 from retriever.models import PROVENANCE, TOKENIZER, find_model, write_atomic
 
@@ -24,21 +26,25 @@ MAX_BYTES = 5_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    width: int = 128
+    width: int = 64
     layers: int = 2
-    heads: int = 4
-    inner: int = 256
-    max_length: int = 256
+    heads: int = 2
+    inner: int = 128
+    max_length: int = 192
     """Tokens of a pair together; the longer part loses its end first."""
-    texts: int = 20_000
-    longest: int = 160
-    """Characters of a training text (a Chinese one counts thrice); longer ones cost more than they teach."""
-    negatives: int = 2
-    epochs: float = 1.0
-    batch: int = 32
-    lr: float = 1e-3
+    clues: int = 120_000
+    """Single clues of the first lesson, in three parts with longer and longer listings."""
+    entries: tuple[int, ...] = (3, 6, 14)
+    texts: int = 8_000
+    longest: int = 480
+    """Characters of the clues and the longest listing; longer ones cost more than they teach."""
+    negatives: int = 5
+    epochs: float = 4.0
+    batch: int = 16
+    """Descriptions to a step, each with all its tiles; in the first lesson six times as many pairs."""
+    lr: float = 2e-3
     minutes: float = 25.0
-    """Wall time after which training ends with what it has learned."""
+    """Wall time after which training ends with what it has learned; the first lesson has at most half of it."""
     seed: int = 1
 
 
@@ -55,17 +61,36 @@ def train(data: Path, out: Path, recipe: Recipe, *, command: str) -> dict[str, A
     asked = groups(held, n=600, negatives=9, seed=recipe.seed)
     model = blank(out / "start", recipe)
     started = time.time()
-    steps = _fit(model, _rows(taught, ground), out / "run", recipe)
-    metrics = evaluate(model, asked, held)
+    steps = _lessons(model, taught, ground, out / "run", recipe)
     note = {
         "name": out.name, "command": command, "seed": recipe.seed, "recipe": asdict(recipe), "steps": steps,
         "minutes": round((time.time() - started) / 60, 1), "data_sha256": data_hash(taught, ground),
         "areas": sorted(set(ground.area)), "validation_areas": sorted(set(held.area)),
-        "attribution": "© OpenStreetMap contributors (ODbL)", "metrics": metrics,
+        "attribution": "© OpenStreetMap contributors (ODbL)", "metrics": evaluate(model, asked, held),
         "parameters": sum(p.numel() for p in model.parameters()),
     }  # fmt: skip
     save(model, out / "model", note)
     return note
+
+
+def _lessons(model: Any, taught: list[Group], ground: Ground, folder: Path, recipe: Recipe) -> dict[str, int]:
+    """Single clues, then descriptions; returns the steps of each."""
+    from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss, ListNetLoss
+
+    begun, steps = time.time(), {}
+    each = recipe.clues // len(recipe.entries)
+    for turn, most in enumerate(recipe.entries, 1):
+        rows = single_clues(ground.listing, n=each, most=most, seed=recipe.seed)
+        until = begun + 60 * recipe.minutes * 0.5 * turn / len(recipe.entries)
+        steps[f"clues in {most} entries"] = fit(
+            model, rows, BinaryCrossEntropyLoss(model), folder, recipe,
+            batch=6 * recipe.batch, epochs=1.0, until=until, falling=False,
+        )  # fmt: skip
+    steps["descriptions"] = fit(
+        model, listed(taught, ground), ListNetLoss(model, mini_batch_size=-1), folder, recipe,
+        batch=recipe.batch, epochs=recipe.epochs, until=begun + 60 * recipe.minutes, falling=True,
+    )  # fmt: skip
+    return steps
 
 
 def blank(folder: Path, recipe: Recipe) -> Any:
@@ -88,6 +113,8 @@ def blank(folder: Path, recipe: Recipe) -> Any:
         for layer in model.bert.encoder.layer:
             for part in (layer.attention.self.query, layer.attention.self.key):
                 part.weight.add_(0.7 * torch.eye(recipe.width))
+            for part in (layer.attention.self.value, layer.attention.output.dense):
+                part.weight.add_(0.4 * torch.eye(recipe.width))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return CrossEncoder(str(folder), num_labels=1, max_length=recipe.max_length, device="cpu", local_files_only=True)
@@ -108,8 +135,10 @@ def tokenizer_of(file: Path, max_length: int) -> Any:
         special_tokens=[(t, inner.token_to_id(t)) for t in (START, END)],
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token=PAD, cls_token=START, sep_token=END, model_max_length=max_length
-    )
+        tokenizer_object=inner, pad_token=PAD, cls_token=START, sep_token=END, model_max_length=max_length,
+        # Without the second of these the model would not be told where the clues end and the listing begins.
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )  # fmt: skip
 
 
 def _word_vectors(rows: int, width: int) -> np.ndarray:
@@ -124,63 +153,53 @@ def _word_vectors(rows: int, width: int) -> np.ndarray:
     return scaled
 
 
-def _rows(found: list[Group], ground: Ground) -> dict[str, list[Any]]:
-    """Columns of the training table: text, listing, label."""
-    pairs = [(g.text, ground.listing[t], float(i == 0)) for g in found for i, t in enumerate(g.tiles)]
-    texts, listings, labels = (list(column) for column in zip(*pairs, strict=True))
-    return {"text": texts, "listing": listings, "label": labels}
+def listed(found: list[Group], ground: Ground) -> dict[str, list[Any]]:
+    """Columns of the training table: clues, listings of all tiles, and which of them is the true one."""
+    docs = [[ground.listing[t] for t in g.tiles] for g in found]
+    labels = [[1.0, *[0.0] * (len(g.tiles) - 1)] for g in found]
+    return {"text": [g.text for g in found], "docs": docs, "labels": labels}
 
 
-def _fit(model: Any, rows: Mapping[str, list[Any]], folder: Path, recipe: Recipe) -> int:
-    import torch
+def fit(
+    model: Any, rows: Mapping[str, list[Any]], loss: Any, folder: Path, recipe: Recipe, *,
+    batch: int, epochs: float, until: float, falling: bool,
+) -> int:  # fmt: skip
+    """Steps made over the rows before the clock says ``until`` (seconds since the epoch)."""
     from datasets import Dataset
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
-    from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.end = time.time() + 60 * recipe.minutes
-
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-            control.should_training_stop = control.should_training_stop or time.time() > self.end
+            control.should_training_stop = control.should_training_stop or time.time() > until
             return control
 
     arguments = CrossEncoderTrainingArguments(
-        output_dir=str(folder), num_train_epochs=recipe.epochs, per_device_train_batch_size=recipe.batch,
-        learning_rate=recipe.lr, warmup_steps=100, weight_decay=0.01, logging_steps=100, save_strategy="no",
-        report_to="none", use_cpu=True, seed=recipe.seed, data_seed=recipe.seed, disable_tqdm=True,
-        dataloader_num_workers=0,
+        output_dir=str(folder), num_train_epochs=epochs, per_device_train_batch_size=batch,
+        learning_rate=recipe.lr, lr_scheduler_type="linear" if falling else "constant_with_warmup", warmup_steps=50,
+        weight_decay=0.01, logging_steps=50, save_strategy="no", report_to="none", use_cpu=True, seed=recipe.seed,
+        data_seed=recipe.seed, disable_tqdm=True, dataloader_num_workers=0,
     )  # fmt: skip
-    trainer = CrossEncoderTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_dict(dict(rows)),
-        loss=BinaryCrossEntropyLoss(model, pos_weight=torch.tensor(float(recipe.negatives))),
-        callbacks=[Clock()],
-    )
+    table = Dataset.from_dict(dict(rows))
+    trainer = CrossEncoderTrainer(model=model, args=arguments, train_dataset=table, loss=loss, callbacks=[Clock()])
     trainer.train()
     return int(trainer.state.global_step)
 
 
-def evaluate(model: Any, found: list[Group], ground: Ground) -> dict[str, float]:
-    """Recall@1 and mean reciprocal rank of the true tile among ten of its area, beside the control that counts words.
-
-    Ties count against the method. The control scores a listing by the share of its words that the description holds.
-    """
-    from finetune.crossencoder.controls import shared_words
-
+def evaluate(model: Any, found: list[Group], ground: Ground) -> dict[str, Any]:
+    """The true tile among ten of its area: recall@1 (ties against it), reciprocal rank and AUROC, each with its 95 %
+    interval by tile, beside the control that counts shared words and beside chance."""
     pairs = [(g.text, ground.listing[t]) for g in found for t in g.tiles]
     scores = np.asarray(model.predict(pairs, batch_size=64, show_progress_bar=False), dtype=float)
     counted = np.array([shared_words(text, listing) for text, listing in pairs])
-    width = len(found[0].tiles)
-    mine, theirs = (_ranks(s.reshape(-1, width)) for s in (scores, counted))
-    return {
-        "queries": len(found), "tiles": width,
-        "r@1": float((mine == 1).mean()), "mrr": float((1 / mine).mean()),
-        "shared words r@1": float((theirs == 1).mean()), "shared words mrr": float((1 / theirs).mean()),
-        "chance r@1": 1 / width,
-    }  # fmt: skip
+    width, places = len(found[0].tiles), [g.tiles[0] for g in found]
+    measured: dict[str, Any] = {"queries": len(found), "tiles": width, "places": len(set(places))}
+    for name, values in (("model", scores), ("shared words", counted)):
+        table = values.reshape(-1, width)
+        ranks = _ranks(table)
+        for metric, each in (("r@1", (ranks == 1).astype(float)), ("mrr", 1 / ranks), ("auroc", beaten(table))):
+            measured[f"{name} {metric}"] = [round(v, 4) for v in by_place(each, places)]
+    return measured | {"chance r@1": 1 / width, "chance auroc": 0.5}
 
 
 def _ranks(scores: np.ndarray) -> np.ndarray:

@@ -348,3 +348,27 @@ def test_imports_are_held_to_the_candidates(gallery: Gallery, tmp_path: Path) ->
     file.write_text("zz" + text)
     assert "does not ask" in str(call("import", str(file), "--run", out, "--label", "y").exception)
     assert "no method 'nobody'" in str(call("export", out, "--method", "nobody", "--out", str(file)).exception)
+
+
+def test_freezing_apart_makes_the_candidates_that_a_run_takes_up(gallery: Gallery, tmp_path: Path) -> None:
+    path = config(gallery, tmp_path)
+    made = call("freeze", str(path))
+    assert made.exit_code == 0
+    assert "town: 8 queries" in made.stdout
+    frozen = load(tmp_path / "out" / "sets" / "town")
+    assert not list((tmp_path / "out" / "sets" / "town").glob("*.rankings.jsonl"))
+    call("run", str(path), "--sets", "town", "--only", "identity")
+    assert load(tmp_path / "out" / "sets" / "town").sha256 == frozen.sha256
+    assert json.loads(lines_of(tmp_path, "identity")[0])["header"]["candidates_sha256"] == frozen.sha256
+    strange = call("run", str(path), "--sets", "village")
+    assert "no set 'village'; it has town" in str(strange.exception)
+
+
+def test_candidates_of_another_reading_of_the_texts_are_refused(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config(gallery, tmp_path)
+    call("freeze", str(path))
+    monkeypatch.setattr("prompts.claims.extract_claims", lambda text, **_: [])
+    refused = call("freeze", str(path))
+    assert "claims_sha256 differ" in str(refused.exception)
