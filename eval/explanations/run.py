@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,7 +189,7 @@ def _judges(inputs: Inputs, scored: Sequence[ScoredItem], options: Options, syst
 
 
 async def _grade(inputs: Inputs, scored: Sequence[ScoredItem], options: Options) -> list[Bench]:
-    cases = spread(list(inputs.cases.values()), options.judge_cases)
+    cases = judged_by_most(inputs, options.judge_cases)
     keys = {c.key for c in cases}
     sound = {c.key: sound_explanation(c) for c in cases}
     items = [*items_to_grade([s for s in scored if s.item.key in keys]), *control_items(cases, sound)]
@@ -199,6 +200,15 @@ async def _grade(inputs: Inputs, scored: Sequence[ScoredItem], options: Options)
         finally:
             await member.client.close()
     return benches
+
+
+def judged_by_most(inputs: Inputs, n: int) -> list[Case]:
+    """At most ``n`` cases: first those that the most systems judged, since systems are compared; :func:`spread`."""
+    systems = Counter(key for key, _ in {(i.key, i.system) for i in inputs.items if i.key in inputs.cases})
+    found: list[Case] = []
+    for many in sorted(set(systems.values()), reverse=True):
+        found += spread([case for key, case in inputs.cases.items() if systems[key] == many], n - len(found))
+    return found
 
 
 def spread(cases: Sequence[Case], n: int) -> list[Case]:

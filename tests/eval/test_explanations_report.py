@@ -17,7 +17,7 @@ from eval.explanations.baselines import all_baselines
 from eval.explanations.calibration import calibrate, certainty
 from eval.explanations.cases import World
 from eval.explanations.rendering import to_html, to_markdown, write
-from eval.explanations.run import Options, build, gather, spread
+from eval.explanations.run import Inputs, Options, build, gather, judged_by_most, spread
 from eval.explanations.schema import read_judgements
 from eval.explanations.scoring import score_items
 from eval.explanations.significance import compare, holm, sign_flip
@@ -253,6 +253,15 @@ def test_silence_has_no_share_borne_out_to_calibrate_but_an_f1() -> None:
     assert all(b.quality["borne out"] is None for b in found.bins)
     assert found.bins[0].quality["claim F1"] is not None
     assert found.spearman["borne out"] is None
+
+
+def test_judges_grade_what_most_systems_judged_first() -> None:
+    cases = [case(n) for n in range(6)]
+    items = [*(explained(c, "everywhere") for c in cases), *(explained(c, "only late") for c in cases[4:])]
+    inputs = Inputs(items=tuple(items), cases={c.key: c for c in cases}, ratings=(), problems=())
+    assert {c.query_id for c in judged_by_most(inputs, 2)} == {"q4", "q5"}
+    assert [c.query_id for c in judged_by_most(inputs, 4)][2:] == ["q0", "q1"]
+    assert len(judged_by_most(inputs, 99)) == 6
 
 
 def test_cases_are_spread_over_places_first() -> None:
