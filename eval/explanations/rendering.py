@@ -22,6 +22,8 @@ from retriever.types import Box, Stance
 SIDE = 320
 CREDIT = "Map data in pictures: © OpenStreetMap contributors (ODbL). Imagery, where shown: OpenAerialMap (CC BY 4.0)."
 _MD = re.compile(r"([\\`*_{}\[\]()#+!|~])")
+_SAID = {"supports": "said to agree", "contradicts": "said to differ", "unknown": "said to be open"}
+_FOUND = {"right": "right", "contradicted": "wrong", "invented": "never in the description", "open": "undecided"}
 _TONES = {"right": "right", "contradicted": "wrong", "invented": "wrong", "open": "open"}
 
 
@@ -70,7 +72,10 @@ def show(s: ScoredItem) -> Shown:
 def _findings(s: ScoredItem, lang: str) -> list[Finding]:
     words = claim_zh if lang == "zh" else claim_en
     return [
-        Finding(words=f"{words(c.assertion.claim)}: {c.assertion.stance}, {c.outcome} ({c.by})", tone=_TONES[c.outcome])
+        Finding(
+            words=f"{words(c.assertion.claim)}: {_SAID[c.assertion.stance]}; {_FOUND[c.outcome]} (by the {c.by})",
+            tone=_TONES[c.outcome],
+        )
         for c in s.claims[lang].checked
     ]
 

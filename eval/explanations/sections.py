@@ -102,19 +102,14 @@ def _p(*values: float) -> Iterable[str]:
 
 def faithful_section(found: Mapping[str, Sequence[Faithful]]) -> Section:
     """Level 2, one table per judge."""
-    header = ["edit", "what", "mean fall of confidence", "confidence fell", "left match"]
+    header = ["what is changed", "mean fall of confidence", "confidence fell", "left match"]
     header += [f"reason follows, {lang}" for lang in LANGS]
-    grids, text = [], []
-    for name, rows in found.items():
-        text.append(name)
-        grids.append(Grid(header=header, rows=[_faithful(row) for row in rows]))
+    grids = [Grid(header=[name, *header], rows=[_faithful(row) for row in rows]) for name, rows in found.items()]
     note = (
         "A reason follows when a claim that it said to hold is no longer said to. 'remove other' is the control: there "
         "nothing should follow. 'blank' and 'swap' have no single claim, so only verdict and confidence can follow. "
         "'left match' is of the verdicts that were match before. Only pairs that are not labelled no match."
     )
-    if text:
-        note += f" Judges, in the order of the tables: {'; '.join(text)}."
     return Section(title="2. Faithfulness by counterfactual", text=[note], grids=grids)
 
 
