@@ -13,13 +13,14 @@ from prompts.claims_.build import claims_of
 from prompts.claims_.clause import read_clause
 from prompts.claims_.doubts import counts, distances, hedges, negations
 from prompts.claims_.groups import Group, Sentence
-from prompts.claims_.marks import Mark, without_overlaps
+from prompts.claims_.marks import Mark, Place, without_overlaps
 from prompts.claims_.text import Stretch, clauses, normalise, sentences
 from retriever.types import Claim, Lang
 
 MAX_CHARACTERS = 120_000
 """What lies beyond is not read: ten thousand English words are about half of it."""
 
+_SIDED = ("left", "right", "front", "behind", "bearing")
 _LATE = ("self", "neg", "hedge", "verb", "join")
 
 
@@ -35,8 +36,9 @@ def extract_claims(text: str, *, lang: Lang | None = None, turn: int = 0, first_
     headings: list[Mark] = []
     prior: Group | None = None
     grounds: set[str] = set()
+    seen: dict[str, Place] = {}
     for sentence in sentences(folded):
-        reader = Sentence(text=folded, prior=prior, grounds=grounds)
+        reader = Sentence(text=folded, prior=prior, grounds=grounds, seen=seen)
         marks = _marks(folded, raw, sentence)
         headings += [m for m in marks if m.role == "heading"]
         keep = [Stretch(start=m.start, end=m.end) for m in marks if m.role not in _LATE]
@@ -82,5 +84,6 @@ def _read(reader: Sentence, clause: Stretch, marks: list[Mark]) -> list[Group]:
             thing.hedge = True
     reader.stood = reader.stood or any(g.by_self for g in groups)
     reader.grounds |= {m.value for g in groups if g.place.type == "here" for m in g.members}
+    reader.seen |= {g.words: g.place for g in groups if g.place.type in _SIDED}
     reader.doubted = hedges(reader.text, inside, groups, last, clause.end)
     return groups

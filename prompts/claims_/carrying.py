@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from prompts.claims_.groups import Group, Sentence, is_street, put
+from prompts.claims_.lexicon import lexicon
 from prompts.claims_.marks import Mark, Place
 from prompts.claims_.text import Stretch
 
@@ -35,7 +36,15 @@ _OPENING = re.compile(
     re.I,
 )
 _THROUGH = re.compile(r"\b(?:through|in|inside|within|under)\s+(?:a|an|the|some)?\s*(?:\w+\s+)?$", re.I)
-_MEETS = re.compile(r"\s*\bwhere\s+it\s+(?:meets|joins|crosses|hits|ends\s+at|opens\s+(?:on\s?to|into)|runs\s+into|comes\s+out\s+on)\b", re.I)  # fmt: skip
+_MEETS = re.compile(
+    r"\s*\bwhere\s+it\s+(?:meets|joins|crosses|hits|ends\s+at|opens\s+(?:on\s?to|into)|runs\s+into|comes\s+out\s+on)\b",
+    re.I,
+)
+_THEN = re.compile(
+    r"\s*(?:and\s+)?(?:so\s+(?:is|are)|as\s+(?:is|are)|then|followed\s+by)\b|\s*(?:接着|然后)[是有]?", re.I
+)
+_FURTHER = re.compile(r"\b(?:further|farther|later|ahead|on)\b", re.I)
+_WHICH = re.compile(r"\s*(?:which|that|it)(?:\s+is|'s)\b|\s*是(?:一)?[栋座幢个]", re.I)
 _SIDED = ("left", "right", "front", "behind", "bearing")
 _AT_ZH = re.compile(
     r"(?:在|位于|地址(?:好像|应该|可能)?是)(?:一[个条家座栋间所处片]|这[个条家座]|那[个条家座]|[个条家座])?(?:[一-鿿]{0,5}的)?[\s“「\"大小老窄很]*$"
@@ -43,6 +52,12 @@ _AT_ZH = re.compile(
 ELIDED_ZH = re.compile(
     r"^\s*(?:就|正|现在|刚|目前|还|也|好像|可能|应该|大概|是)*(?:站|坐|停|等|位|处)?(?:在|于|位于)?(?:[那这一][个家座条栋间所]?)?\s*$"
 )
+
+
+def _undescribed(lead: str) -> str:
+    """在一家意大利(餐厅) without the words that only describe the thing that follows."""
+    words = lexicon().cues["zh_describe"]
+    return next((lead.removesuffix(w) for w in words if len(w) > 1 and lead.endswith(w)), lead)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -76,7 +91,7 @@ class Carrying(ABC):
         if self._on_it(first):
             put(first.place, Place(type="here"))
             return
-        lead = _AT_ZH.search(self.text[self.clause.start : first.start])
+        lead = _AT_ZH.search(_undescribed(self.text[self.clause.start : first.start]))
         later = [g for g in self.groups[1:] if not self.between("verb", first.end, g.start)]
         if lead is None:
             return
@@ -128,7 +143,11 @@ class Carrying(ABC):
         other = self.sentence.last or self.sentence.prior
         if other is None or other.place.type not in _SIDED:
             return False
-        joined = any(m.role == "join" and m.direct for m in self.marks)
+        lead = self.text[self.clause.start : first.start]
+        goes_on = self.sentence.last is not None and bool(_THEN.match(lead))
+        further = _FURTHER.search(self.text, first.end, self.clause.end)
+        joined = self.sentence.joined or any(m.role == "join" and m.direct for m in self.marks)
+        joined = joined or (goes_on and not further)
         if joined and not first.place.settled:
             put(first.place, other.place)
         return joined
@@ -151,6 +170,8 @@ class Carrying(ABC):
         lead = self.text[self.clause.start : first.start]
         verb = any(self.between(role, self.clause.start, first.start) for role in ("verb", "self", "neg"))
         last = self.sentence.last
+        if last and not dirs and self._is_what(first, lead):
+            self._share(first, last)
         own = is_street(first) and last is not None and not last.road
         if first.describes and last and not dirs and not own and self._about(first, lead, verb):
             self._share(first, last)
@@ -186,9 +207,15 @@ class Carrying(ABC):
             return (
                 not verb
                 or bool(re.search(r"外墙|墙|楼层|高", lead))
-                or bool(re.match(r"\s*(?:it'?s|it\s+is|it\s+has)\b", lead, re.I))
+                or bool(re.match(r"\s*(?:it'?s|it\s+is|it\s+has|which\s+is|which\s+has|that'?s)\b", lead, re.I))
             )
         return len(lead.split()) <= 1 and not verb and not re.match(r"\s*(?:and|then|but)\b|和|、", lead, re.I)
+
+    def _is_what(self, first: Group, lead: str) -> bool:
+        """ "The library, which is a red building"."""
+        looks = [m for m in first.members if m.kind == "building"]
+        rest = [m for m in first.members if m.kind != "building"]
+        return bool(looks) and all(m.value == "building" for m in rest) and bool(_WHICH.match(lead))
 
     def _of_junction(self, first: Group, last: Group) -> bool:
         """ "A crossroads behind me, there are traffic lights"."""

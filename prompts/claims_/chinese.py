@@ -42,6 +42,14 @@ def _compass(match: re.Match[str]) -> Mark | None:
     return Mark(start=match.start(), end=match.end(), role="dir", type="bearing", bearing=bearing)
 
 
+def _corner(match: re.Match[str]) -> Mark | None:
+    """我在公园东北角 is still in the park; 东北角有一家银行 says where the bank is."""
+    stands = re.search(r"在[^，。,]{0,12}$", match.string[max(0, match.start() - 14) : match.start()])
+    if stands and re.match(r"\s*(?:[，。,；;]|$)", match.string[match.end() : match.end() + 2]):
+        return Mark(start=match.start(), end=match.end(), role="dir", type="here")
+    return _compass(match)
+
+
 def _bare(match: re.Match[str]) -> Mark | None:
     mark = _compass(match)
     if mark is not None:
@@ -55,10 +63,15 @@ def _heading(match: re.Match[str]) -> Mark | None:
     before = match.string[max(0, match.start() - 2) : match.start()]
     if named["c2"] and (_THEN_SEEN.match(match.string, match.end()) or re.search(r"条$|单行$|单向$", before)):
         return None
-    if named["c3"] and not re.search(r"(?:^|[\s，。,;；我们人头正着是])$", before):
+    if named["c3"] and not re.search(r"(?:^|[\s，。,;；我们人头正着是车走骑跑开])$", before):
         return None
     bearing = bearing_zh(named["c"] or named["c2"] or named["c3"])
     return None if bearing is None else Mark(start=match.start(), end=match.end(), role="heading", bearing=bearing)
+
+
+def _standing(match: re.Match[str]) -> Mark | None:
+    """Words for the witness's own place that hold a thing's name: 房子在."""
+    return Mark(start=match.start(), end=match.end(), role="self", direct=True)
 
 
 def _turned_away(match: re.Match[str]) -> Mark | None:
@@ -86,7 +99,9 @@ def _role(role: str) -> Builder:
     return lambda m: Mark(start=m.start(), end=m.end(), role=role)  # type: ignore[arg-type]
 
 
-_THEN_SEEN = re.compile(r"(?:走|去|过去|步行|开|骑)?[^，。,]{0,10}?(?:就(?:是|有|到)|有|是|能看)")
+_THEN_SEEN = re.compile(
+    r"(?:望去|看去|看)，?(?:就|也|还)?(?:有|是|能|可以)|(?:走|去|过去|步行|开|骑)?[^，。,]{0,10}?(?:就(?:是|有|到)|有|是|能看)"
+)
 _GO = r"(?:走|去|过去|拐|步行|开|骑)?"
 C2 = C.replace("?P<c>", "?P<c2>")
 C2B = C.replace("?P<c>", "?P<c3>")
@@ -98,9 +113,12 @@ _AFTER_BARE = (
 _SELF = (
     r"(?:我们?|咱们?|俺|本人|记者|事发地点|事发地|案发地点|案发地|报案人|起火建筑|目标|各位|大家|当事人|目击者|我方|他|她)"
     r"(?:的)?(?:所在)?(?:方|位置|地点)?(?:们)?|(?:所在)?位置(?=在|位于)"
-    r"|(?:取餐点|上车点|下车点|接头地点|集合点|见面地点|车(?:子|辆)?|房子|住处|我们?家|咱们?家|相机|镜头|拍摄点|拍摄地点|拍摄位置)(?=就?停?(?:在|位于))"
 )
 _PATTERNS: list[tuple[str, Builder]] = [
+    (
+        r"(?:取餐点|上车点|下车点|接头地点|集合点|见面地点|车(?:子|辆)?|房子|住处|我们?家|咱们?家|相机|镜头|拍摄点|拍摄地点|拍摄位置)(?=就?停?(?:在|位于))",
+        _standing,
+    ),
     (
         rf"(?P<n>{numbers.NUMBER_ZH})(?:来|多|几)?(?P<u>公里|千米|公尺|米|步|条街|个街区|个路口|里地|里路|km|m(?![a-z]))(?:左右|开外|远|处|之外)?",
         _distance,
@@ -109,14 +127,15 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (rf"(?P<n>{numbers.NUMBER_ZH})(?P<u>分钟)(?=的?(?:路程|步行|脚程|路))", _distance),
     (r"背(?:对|靠|向)(?:着|了)?", _dir("behind", anchored=True, direct=True)),
     (rf"背(?:对|向|朝)(?:着)?(?:正)?{C}(?:边|面|方向|方)?(?=[，。,;；\s站走坐]|$)", _turned_away),
+    (rf"(?:往|向|朝){C}(?:边|面|方)?(?=(?:望去|看去|看)，?(?:就|也|还)?(?:有|是|能|可以))", _compass),
     (rf"(?:往|向|朝){C}(?:边|面|方|侧)?{_GO}(?=[^，。,]{{0,10}}?(?:就?(?:是|有|到)|能看|会?先?看到))", _compass),
     (
         rf"(?:面|脸|车头|镜头|相机|头|身体|人)(?:是)?(?:朝|向|对)(?:着|的是|向)?(?:正)?{C}(?:边|面|方|方向)?(?=[，。,.;；、\s站走跑骑看行开驶望前散移坐拍停等的时]|$)|(?:朝|向|往|对着)(?:正)?{C2}(?:边|面|方|方向)?(?=站|走|跑|骑|看|行|开|驶|望|前进|散步|移动|坐|拍|骑行|步行|赶路)"
-        rf"|(?:朝|向|面向|面朝)(?:正)?{C2B}(?:边|面|方|方向)?(?=\s*(?:[，。,.;；]|$))",
+        rf"|(?:朝|向|面向|面朝|往)(?:正)?{C2B}(?:边|面|方|方向)?(?=\s*(?:[，。,.;；]|$))",
         _heading,
     ),
     (r"面(?:对|向|朝)(?:着|的是)?", _dir("front", anchored=True, direct=True)),
-    (rf"(?<=[河江湖溪]){C}岸", _compass),
+    (rf"(?:(?<=[河江湖溪])|(?<=[河江湖溪]的)){C}岸", _compass),
     (rf"以{C}", _compass),
     (r"(?P<h>\d{1,2}|十[一二]?|[一二两三四五六七八九])点钟?(?:方向|方位|位置)", _clock),
     (rf"(?:正|偏)?{C}(?:侧|边|面|方向|方|部)(?P<lean>偏[东南西北])?(?!门)", _compass),
@@ -125,7 +144,8 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (rf"正{C}(?=是|有|为)", _compass),
     (r"直走(?=就?是|就?有|到|能看)", _dir("front")),
     (r"(?<!再)(?<!续)往(?P<side>前)(?:直?走)?(?!面|方|边)", _side),
-    (r"(?<=[一-鿿])(?:的)?(?:东北|东南|西北|西南|东|南|西|北)角", _dir("here")),
+    (rf"(?:的)?{C}(?:角|端|头)(?!门)", _corner),
+    (rf"偏{C}(?=一点|一些|的|有|是|，|,)", _compass),
     (
         r"(?:马路|大街|街道|道路|街|路|道)(?:的)?(?:正|斜)?对(?:面|过|侧|边)|(?:马路|街|路)(?:的)?(?:另一?边|那边)",
         _dir("across"),

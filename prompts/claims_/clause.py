@@ -10,10 +10,12 @@ from prompts.claims_.marks import Mark, Place
 from prompts.claims_.pointing import Pointing
 from prompts.claims_.text import Stretch
 
+_BEYOND = re.compile(r"\b(?:beyond|past|behind|after)\b|(?:后面|背后|后边)$", re.I)
 _NEAR_GAP_WORDS = 7
 _SEES_ZH = re.compile(r"看|见|听|说")
 _ABOUT = re.compile(
-    r"^\s*(?:and\s+)?(?:about|roughly|approximately|around|maybe|some|perhaps|only|大约|大概|约)?\s*", re.I
+    r"^\s*(?:and\s+)?(?:about|roughly|approximately|around|maybe|some|perhaps|only)\b\s*|^\s*(?:and\s+)?(?:大约|大概|约)?\s*",
+    re.I,
 )
 _AND_ZH = re.compile(r"\s*(?:和|与|跟|及|同|、)\s*[一两]?[个家座条]?\s*$")
 _ELIDED_EN = re.compile(
@@ -26,12 +28,16 @@ def read_clause(sentence: Sentence, clause: Stretch, marks: list[Mark]) -> list[
     """The things of the clause, placed; ``sentence`` remembers what the next clause may go on with."""
     groups = grouped(sentence.text, [m for m in marks if m.role == "thing"])
     reader = Clause(sentence=sentence, clause=clause, marks=marks, groups=groups)
+    waiting = sentence.pending
     reader.read()
     plain = bool(groups) and not any(m.role in ("dir", "neg", "self", "heading") for m in marks)
     sentence.chain = [*sentence.chain, *groups] if plain else []
     sentence.way_said = sentence.way_said or any(m.role == "way" or m.kind == "road" for m in marks)
+    sentence.joined = not groups and any(m.role == "join" and m.direct for m in marks)
+    if groups and not (waiting and reader.only_leans()):
+        sentence.pending = False
     if groups:
-        sentence.last, sentence.pending = groups[-1], False
+        sentence.last = groups[-1]
     return groups
 
 
@@ -50,6 +56,11 @@ class Clause(Pointing):
         self._at()
         if not self.groups and not dirs and not any(m.role in ("dist", "hedge") for m in self.marks):
             self.sentence.carry, self.sentence.pending = None, False
+
+    def only_leans(self) -> bool:
+        """ "Straight ahead, *across the promenade*, is a hotel": nothing but what a direction leans on."""
+        anchors = [self._anchor(m) for m in self.marks if m.role == "dir"]
+        return not self._verbal() and all(any(g is a for a in anchors) for g in self.groups)
 
     def _points(self, mark: Mark) -> bool:
         """Whether a direction that leans on nothing says where the witness sees something."""
@@ -105,6 +116,10 @@ class Clause(Pointing):
         if subject is None or subject is anchor or not subject.lies or not (anchor.lies or self._known_ground(anchor)):
             return
         if mark.type == "here" and subject.road:
+            return
+        beyond = self.sentence.seen.get(anchor.words) if _BEYOND.search(self.text[mark.start : mark.end]) else None
+        if beyond is not None and not subject.place.settled and not anchor.place.settled:
+            put(subject.place, beyond)
             return
         if mark.direct and mark.type in ("front", "behind") and self._watched(mark):
             put(anchor.place, Place(type=mark.type))

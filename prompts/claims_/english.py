@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from prompts.claims_ import numbers
-from prompts.claims_.compass import COMPASS
+from prompts.claims_.compass import COMPASS, WORDY
 from prompts.claims_.facing import COMPASSES, HEADINGS, compass
 from prompts.claims_.facing import ME as _ME
 from prompts.claims_.facing import MY as _MY
@@ -17,6 +17,7 @@ from prompts.claims_.marks import Builder, Mark
 from retriever.types import RelationType
 
 _ROAD = r"(?:street|road|way|avenue|lane|boulevard|carriageway)"
+_MOVING = re.compile(r"\b(?:walk|driv|cycl|head|rid|jog|stroll|runn)(?:e|ed|ing)?\s+(?:[\w-]+\s+){0,3}$", re.I)
 _SIDE_NOT = re.compile(r"(?:\b(?:turn(?:s|ed|ing)?|bend(?:s|ing)?|curv(?:es|ed|ing|e)|veer(?:s|ed)?|swing(?:s)?|go|goes|going|take)\s+(?:off\s+|slightly\s+|sharply\s+)?)$", re.I)  # fmt: skip
 
 
@@ -59,6 +60,13 @@ def _standing(match: re.Match[str]) -> Mark:
     return Mark(start=match.start(), end=match.end(), role="self", direct=True)
 
 
+def _going(match: re.Match[str]) -> Mark | None:
+    """ "Walking east down Mercer Lane": along it."""
+    if not _MOVING.search(match.string[max(0, match.start() - 40) : match.start()]):
+        return None
+    return Mark(start=match.start(), end=match.end(), role="dir", type="along", anchored=True, direct=True)
+
+
 def _pictured(match: re.Match[str]) -> Mark | None:
     side: RelationType = "left" if match["side"].lower() == "left" else "right"
     return Mark(start=match.start(), end=match.end(), role="dir", type=side)
@@ -95,7 +103,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     ),
     (rf"\bacross\s+from\s+{_ME}|\bopposite\s+{_ME}|\bopposite\s+side\b", _dir("across")),
     (
-        r"\b(?:behind|next\s+to|beside|in\s+front\s+of|near|by|close\s+to|around|outside|inside|past|after|beyond|above|below|adjoining)\s+(?:it|that|them|this|those)\b",
+        r"\b(?:behind|next\s+to|next\s+door\s+to|beside|in\s+front\s+of|near|by|close\s+to|around|outside|inside|past|after|beyond|above|below|adjoining)\s+(?:it|that|them|this|those)\b",
         _nearby,
     ),
     (
@@ -108,7 +116,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (r"\b(?:opposite|opp)\b", _dir("across", maybe=True)),
     *COMPASSES,
     (
-        rf"\b(?:off\s+)?(?:on|to|at|in|from|off)\s+(?:{_MY}\s+)?(?:immediate\s+|far\s+|near\s+|direct\s+)?(?P<side>left|right)\b(?!\s+(?:next|here|now|by|in\s+front|behind|beside|down|on|at|across|outside|away|angles?)\b)(?:[\s-]?hand)?(?:\s+side)?(?:\s+of\s+{_ME})?",
+        rf"\b(?:off\s+)?(?:on|to|at|in|from|off)\s+(?P<my>{_MY}\s+)?(?:immediate\s+|far\s+|near\s+|direct\s+)?(?P<side>left|right)\b(?(my)(?!\s+angles?\b)|(?!\s+(?:next|here|now|by|in\s+front|behind|beside|down|on|at|across|outside|away|angles?)\b))(?:[\s-]?hand)?(?:\s+side)?(?:\s+of\s+{_ME})?",
         _side,
     ),
     (
@@ -161,7 +169,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     ),
     (r"\b(?:in\s+|right\s+)?between\b|\bsandwiched\s+between\b", _dir("between", anchored=True, direct=True)),
     (
-        r"\b(?:right\s+|just\s+|directly\s+)?(?:next\s+door\s+to|next\s+to|outside|beside|underneath|beneath|at|by|inside|under|on|in|leaving|exiting)\b(?!\s+(?:the\s+)?(?:distance|background|way|corner\b(?!\s+of)|phone|foot|left|right|front|middle\b(?!\s+of)|total|sight|least|first|view))",
+        r"\b(?:right\s+|just\s+|directly\s+)?(?:next\s+door\s+to|next\s+to|outside|beside|underneath|beneath|at|by|inside|under|on|in|leaving|exiting)\b(?!\s+(?:the\s+)?(?:distance|background|way|corner\b(?!\s+of)|phone|foot|left|right|front|middle\b(?!\s+of)|total|sight|least|first|view)\b)",
         _dir("here", anchored=True, direct=True),
     ),
     (
@@ -176,6 +184,15 @@ _PATTERNS: list[tuple[str, Builder]] = [
         r"\b(?:our\s+(?:house|flat|home|hotel|hostel|location|position|place|car|van)|my\s+(?:house|flat|home|hostel|car|van|bike|taxi|cab))(?:'s|\s+(?:is|was))\b(?:\s+the\s+\w+\s+one\b)?|\b(?:photo|picture|shot|image)\s+(?:was\s+|is\s+)?taken\b"
         r"|\b(?:drop-?off|pick-?up|meeting|delivery|collection)(?:\s+(?:point|place|spot))?(?=\s+(?:is\s+)?(?:at|on|in|outside|by)\b)",
         _standing,
+    ),
+    (
+        r"\b(?:the\s+)?(?:caller|driver|patient|victim|casualty|witness|walker|cyclist|passenger|subject|user)(?:'s|\s+(?:is|was))\b(?:\s+(?:currently|now|standing|sitting))*",
+        _standing,
+    ),
+    (r"\b(?:up|down)\b(?=\s+[\w'])", _going),
+    (
+        rf"\b(?:at|on)\s+the\s+(?P<c>{WORDY})(?:ern)?\s+end\s+of\s+(?:the|this)\s+{_ROAD}\b",
+        compass,
     ),
     (
         r"\b(?:no\s+idea|not\s+(?:sure|certain|far|only|too\s+far|just|exactly)|no\s+doubt|no\s+wonder|nowhere\s+else|can'?t\s+(?:remember|recall|say|tell|be\s+sure|find|miss)|don'?t\s+(?:know|remember|recall))\b",

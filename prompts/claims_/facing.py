@@ -126,7 +126,7 @@ _GOING = (
     r"|wandering|hiking|rolling|(?<=i\s)face|(?<=we\s)face|(?<=you\s)face|(?<=i\s)faced|(?<=i\s)head|(?<=we\s)head)"
 )
 _ROUGHLY = (
-    r"(?:(?:due|roughly|straight|sort\s+of|kind\s+of|more\s+or\s+less|approximately|about|almost|nearly|mostly|generally|slightly|directly"
+    r"(?:(?:due|roughly|straight|sorta|kinda|sort\s+of|kind\s+of|more\s+or\s+less|approximately|about|almost|nearly|mostly|generally|slightly|directly"
     r"|in\s+an?|back|down|up|off|towards?\s+the|towards?|to\s+the)\s+){0,3}"
 )
 _NOT_A_NAME = r"(?!\s+(?:of|street|road|gate|st|side|end|wing|bank|entrance|exit)\b)"
@@ -156,7 +156,7 @@ COMPASSES: list[tuple[str, Builder]] = [
     (rf"\b(?:just|due|directly|slightly|immediately)?\s*\b(?P<c>{WORDY}|{LETTERS})(?=\s+(?:of|from)\b)", compass),
     (rf"(?:(?<=walk\s)|(?<=look\s)|(?<=looking\s))(?P<c>{WORDY})\b", _loose),
     (rf"\bdue\s+(?P<c>{WORDY})\b", compass),
-    (rf"^\s*(?:to\s+the\s+)?(?P<c>{COMPASS})(?=\s*(?:[:–—]|-\s))", compass),
+    (rf"^\s*(?:to\s+the\s+)?(?P<c>{COMPASS})(?:ern)?(?:\s+(?:side|end|edge))?(?=\s*(?:[:–—]|-\s))", compass),
     (rf"\b(?:(?:just|immediately|directly|slightly|roughly|further|almost|about|off|out|away|mostly|somewhere|a\s+(?:bit|little|touch))\s+)*(?P<c>{WORDY}|{LETTERS})(?:wards?)?{_AFTER_BARE}", _bare),
     (rf"\b(?:at|to|on)\s+(?:about\s+|my\s+|your\s+|our\s+|roughly\s+)*{_HOUR}(?!\s*(?:sharp|today|yesterday|tonight|this|last|in\s+the|on\s+\w+day|when|i\s+(?:was|left|went|got|came)))(?:\s+(?:position|direction))?(?:\s+(?:of|from)\s+(?:{ME}|where\s+i\s+face))?", _clock),
 ]  # fmt: skip

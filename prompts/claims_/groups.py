@@ -9,10 +9,11 @@ from prompts.claims_.lexicon import lexicon
 from prompts.claims_.marks import Mark, Place
 
 _NOUN_GAP = re.compile(
-    r"[\s,-]*(?:(?!(?:and|or|with|of|is|are|at|on|in|by|the|to|near|from|a|an|for)\b)[a-z]+[\s-]+){0,2}\"?$", re.I
+    r"[\s,-]*(?:(?!(?:and|or|with|of|is|are|at|on|in|by|the|to|near|from|a|an|for|off|along|through|past|behind|opposite|beside|under|over|into)\b)[a-z]+[\s-]+){0,2}\"?$",
+    re.I,
 )
 _SAME_GAP = re.compile(
-    r"\s*(?:is|was|called|named|,?\s*a|,\s*an|\s)\s*(?:the|a|an)?\s*(?:\w+\s+){0,2}[\"“「『]?$|(?:[这那][家个座条间栋所])?[的“「『大小老高旧新]{0,3}$|(?:名?叫做?|名为|上?写着)[“「『]?$",
+    r"\s*(?:is|was|called|named|,?\s*a|,\s*an|\s)\s*(?:the|a|an)?\s*(?:(?!(?:off|near|by|on|at|in|past|behind|through|opposite|from|to)\b)\w+\s+){0,2}[\"“「『]?$|(?:[这那][家个座条间栋所])?[的“「『大小老高旧新]{0,3}$|(?:名?叫做?|名为|上?写着)[“「『]?$",
     re.I,
 )
 ROAD_FORMS = frozenset({"straight", "curved", "dead_end", "one_way", "wide", "narrow", "runs"})
@@ -117,6 +118,10 @@ class Sentence:
     """Something of this sentence is where the witness stands."""
     grounds: set[str] = field(default_factory=set)
     """Values of what the witness stands on or at, over all sentences: "the square" said again is still here."""
+    joined: bool = False
+    """The clause before was nothing but "beyond that"."""
+    seen: dict[str, Place] = field(default_factory=dict)
+    """Where things lie from the witness that were said before, by what they are called."""
     chain: list[Group] = field(default_factory=list)
     """Things that were only listed so far: "The bank, the bakery and ..."."""
     prior: Group | None = None

@@ -106,7 +106,11 @@ def chains(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
             if (
                 piece in table.brands_zh
                 or (cased is False)
-                or (cased and piece[0].isupper() and _mid(text, first.start(), start))
+                or (
+                    cased
+                    and piece[0].isupper()
+                    and (_mid(text, first.start(), start) or _IS_THERE.match(text, last.end()))
+                )
             ):
                 yield _name(first.start(), last.end(), raw[first.start() : last.end()])
                 break
@@ -251,7 +255,7 @@ def _before_han(text: str, end: int) -> bool:
 
 
 _IS_THERE = re.compile(
-    r"(?:\s+is|'s)\s+(?:(?:right|just|directly|straight|also|about)\s+)*(?:behind|ahead|in\s+front|on\s+(?:my|the)|to\s+(?:my|the)|at\s+my|opposite|across|next\s+to"
+    r"\s+(?:on|to)\s+(?:my|the|your)\s+(?:left|right)\b|(?:\s+is|'s)\s+(?:(?:right|just|directly|straight|also|about)\s+)*(?:behind|ahead|in\s+front|on\s+(?:my|the)|to\s+(?:my|the)|at\s+my|opposite|across|next\s+to"
     r"|\w+\s+(?:m|met\w+)\b|north|south|east|west)\b"
 )  # fmt: skip
 

@@ -76,7 +76,13 @@ class Pointing(Carrying):
             return True
         if not last.place.settled:
             return not self._verbal() or bool(_IS.match(lead))
-        return mark.bare and last.place.bearing is None and last.place.type in ("near", "across") and not self._verbal()
+        ends = self.text[self.clause.end : self.clause.end + 1] in ("", ".", ";", "。", "；", "\n")
+        return (
+            (mark.bare or ends)
+            and last.place.bearing is None
+            and last.place.type in ("near", "across")
+            and not self._verbal()
+        )
 
     def _put_right(self, group: Group, place: Place) -> None:
         """ "The bank isn't on the left, it's on the right"."""
@@ -112,7 +118,7 @@ class Pointing(Carrying):
             default=self.clause.end,
         )
         for group in after:
-            if (group.start < stop or group is after[0]) and not group.place.settled:
+            if (group.start < stop or group is after[0]) and self._open_to(place, group.place):
                 put(
                     group.place, self.sentence.carry or place if self.sentence.pending and self._exact(place) else place
                 )
