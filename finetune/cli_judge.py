@@ -42,7 +42,12 @@ def register(app: typer.Typer) -> None:
         if stage and stage not in STAGES:
             raise SightlineError(f"There is no stage {stage!r}; the stages are {', '.join(STAGES)}.")
         torch.set_num_threads(threads)
-        one = Run(data, run, Recipe.load(recipe), seen=seen, start=start)
+        plan = Recipe.load(recipe)
+        if plan.order != "verdict_first" and stage != "lora":
+            raise SightlineError(
+                "The judge asks for the verdict first: train reasons_first with --stage lora, to compare."
+            )
+        one = Run(data, run, plan, seen=seen, start=start)
         if stage in ("text", "dense", "joint"):
             one.stage(stage)
             return

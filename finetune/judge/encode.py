@@ -60,6 +60,8 @@ class Encoded:
     turn: int = 0
     verdict_at: int = -1
     """Position that predicts yes or no, -1 without a verdict to learn."""
+    reasons_at: int = -1
+    """Where the evidence begins, -1 without any."""
     other: int = 0
     """Token id of the answer that is not the label's, and in ``doubt`` its share of the target."""
     doubt: float = 0.0
@@ -128,6 +130,7 @@ class Encoder:
             image=sample.image,
             turn=sample.turn,
             verdict_at=out.verdict_at,
+            reasons_at=out.reasons_at,
             other=self._one(t.no if sample.match else t.yes),
             doubt=sample.doubt,
         )
@@ -165,6 +168,7 @@ class Encoder:
                 out.weights[out.verdict_at] = VERDICT_WEIGHT
 
     def _reasons(self, out: _Writer, sample: Sample) -> None:
+        out.reasons_at = len(out.ids)
         if self.targets == "ledger":
             out.answer(write_ledger(sample.findings), learn=True)
             return
@@ -179,7 +183,7 @@ class _Writer:
         self.ids: list[int] = []
         self.labels: list[int] = []
         self.weights: list[float] = []
-        self.verdict_at = -1
+        self.verdict_at = self.reasons_at = -1
 
     def pad(self) -> None:
         grow = len(self.ids) - len(self.labels)

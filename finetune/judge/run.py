@@ -17,7 +17,8 @@ import yaml
 from torch import nn
 
 from finetune.judge.claims import practice_claims
-from finetune.judge.encode import Encoder, Sample, patches
+from finetune.judge.encode import Encoder, Sample, Targets, patches
+from finetune.judge.modes import Order, tuning_encoder
 from finetune.judge.spec import LORA_TARGETS, VISUAL_TOKENS, make_config, make_tokenizer
 from finetune.judge.store import TileStore, Witness, load_witnesses, open_store
 from finetune.judge.tasks import Pairs, Teachers, joint_draw, look_draw, text_draw, verdict_draw
@@ -42,6 +43,10 @@ class Recipe:
     lora: Mapping[str, int]
     witnesses_per_tile: int
     stages: Mapping[str, Mapping[str, Any]]
+    targets: Targets = "explanation"
+    """What the adapter learns to answer beside the verdict: ``label`` (nothing), ``ledger`` or ``explanation``."""
+    order: Order = "verdict_first"
+    """Or ``reasons_first``; each pair has its template (:data:`finetune.judge.modes.TEMPLATES`)."""
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
@@ -219,7 +224,7 @@ class Run:
         )
         tuned = get_peft_model(model, lora)
         head.requires_grad_(False)
-        encoder = Encoder(self.tokenizer, self.template)
+        encoder = tuning_encoder(self.tokenizer, self.recipe.targets, self.recipe.order)
         kept, val = self._pairs(own, self.kept), self._pairs(own, self.watched)
         trainer = self.trainer(tuned, head)
         draw = verdict_draw(encoder, kept, teachers=Teachers.fit(kept, seed=self.recipe.seed))

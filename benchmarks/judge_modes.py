@@ -1,0 +1,133 @@
+"""Does explaining cost accuracy? One base, one number of samples, five ways to teach the adapter.
+
+    python -m benchmarks.judge_modes --data DATA --seen EARLIER_DATA --base RUN --samples 1200 --pairs 400
+
+``RUN`` is a finished run of ``sightline train judge`` (``look.pt``, ``tokenizer/``, ``own.jsonl``): its base is taken
+as it is. Each way trains its own adapter on the same draws for ``--samples`` samples under ``--out`` (a stopped run
+goes on) and is then asked for the verdict on the same pairs of validation areas, on listings of its own. Ways that
+reason first write their reasons before each verdict. Test areas are not touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from eval.bootstrap import Interval, bootstrap_mean
+from eval.report import percent
+from eval.testset.scores import auroc
+from finetune.judge.modes import TEMPLATES, Told, asked_pairs, tell, tuning_encoder
+from finetune.judge.run import Recipe, Run
+from retriever.errors import SightlineError
+
+RECIPE = Path(__file__).resolve().parents[1] / "finetune" / "judge" / "recipe_onward.yaml"
+BASE = ("label", "verdict_first")
+
+
+def train(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Run, Any, Any, float]:
+    """The run of one way, its adapter and dense head, and the minutes that its adapter took."""
+    folder = args.out / "-".join(mode)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("look.pt", "own.jsonl"):
+        if not (args.base / name).exists():
+            raise SightlineError(f"{args.base} has no {name}: name a finished run of sightline train judge")
+        if not (folder / name).exists():
+            shutil.copy2(args.base / name, folder / name)
+    if not (folder / "tokenizer").exists():
+        shutil.copytree(args.base / "tokenizer", folder / "tokenizer")
+    recipe = Recipe.load(args.recipe)
+    lora = {**recipe.stages["lora"], "samples": args.samples, "minutes": args.minutes}
+    recipe = replace(recipe, targets=mode[0], order=mode[1], stages={**recipe.stages, "lora": lora})
+    run = Run(args.data, folder, recipe, seen=args.seen, start=folder / "look.pt")
+    model, head = run.fresh()
+    run._load(folder / "look.pt", model, head)
+    began = time.monotonic()
+    return run, run.adapter(model.eval(), head), head, (time.monotonic() - began) / 60
+
+
+def measure(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Told, list[Any], float]:
+    """What one way says of the validation pairs."""
+    run, tuned, head, minutes = train(args, mode)
+    own = run.own_listings(None, [*map(int, run.watched)])
+    asked = asked_pairs(run._pairs(own, run.watched), args.pairs, seed=args.seed)
+    told = tell(run.trainer(tuned, head), tuning_encoder(run.tokenizer, *mode), asked)
+    return told, asked, minutes
+
+
+def row(mode: tuple[str, str], told: Told, label: Told, asked: Sequence[Any], minutes: float) -> list[str]:
+    """One line of the table; the loss is against the label alone, pair by pair."""
+    match, places = np.array([a.match for a in asked]), [str(a.place) for a in asked]
+    right = ((told.p >= 0.5) == match).astype(np.float64)
+    lost = ((label.p >= 0.5) == match).astype(np.float64) - right
+    accuracy: Interval = bootstrap_mean(right, places)
+    ranked = auroc(told.p, match, places)
+    loss = "-" if mode == BASE else percent(bootstrap_mean(lost, places))
+    parsed = "-" if told.parsed is None else f"{100 * told.parsed:.1f}"
+    return [*mode, percent(accuracy), percent(ranked), loss, parsed, f"{minutes:.1f}"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, ask, print Markdown; every probability is kept under ``--out``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seen", type=Path)
+    parser.add_argument("--base", type=Path, required=True, help="folder of the finished run")
+    parser.add_argument("--recipe", type=Path, default=RECIPE)
+    parser.add_argument("--samples", type=int, default=1200)
+    parser.add_argument("--minutes", type=float, default=60.0, help="limit for each way; samples decide before it")
+    parser.add_argument("--pairs", type=int, default=400)
+    parser.add_argument("--modes", default=",".join("-".join(m) for m in TEMPLATES), help="targets-order, by commas")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=Path("runs/judge_modes"))
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(args.threads)
+    known = {"-".join(m): m for m in TEMPLATES}
+    chosen = [name for name in args.modes.split(",") if name]
+    if unknown := set(chosen) - set(known):
+        raise SightlineError(f"there is no way {min(unknown)!r}; there are {', '.join(known)}")
+    modes = sorted((known[name] for name in chosen), key=lambda m: m != BASE)
+    if BASE not in modes:
+        raise SightlineError("the loss is measured against label-verdict_first: name it too")
+    found = {mode: measure(args, mode) for mode in modes}
+    print(table(args, found))
+    for mode, (told, asked, _) in found.items():
+        lines = [json.dumps({"p": p, "match": a.match, "place": a.place}) for p, a in zip(told.p, asked, strict=True)]
+        (args.out / f"{'-'.join(mode)}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return 0
+
+
+def table(args: argparse.Namespace, found: dict[Any, tuple[Told, list[Any], float]]) -> str:
+    """Markdown."""
+    asked = found[BASE][1]
+    lines = [
+        f"N = {len(asked)} pairs of validation areas at {len({a.place for a in asked})} places, {args.samples} samples "
+        "each, pixels only; percent with the 95 % interval by place",
+        "",
+        "| targets | order | accuracy at one half | AUROC | points lost against the label alone | reasons that parse | "
+        "minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for mode, (told, pairs, minutes) in found.items():
+        lines.append("| " + " | ".join(row(mode, told, found[BASE][0], pairs, minutes)) + " |")
+    command = shlex.join(["python", "-m", "benchmarks.judge_modes", *sys.argv[1:]])
+    return "\n".join([*lines, "", f"Printed by `{command}`"])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SightlineError as error:
+        print(f"judge_modes: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
