@@ -105,7 +105,7 @@ def _denied_place(mark: Mark, marks: list[Mark], groups: list[Group]) -> bool:
 def hedges(text: str, marks: list[Mark], groups: list[Group], last: Group | None, end: int) -> bool:
     """A hedge covers what follows it in its clause, else what came before it; True: it is left for the next clause."""
     for mark in marks:
-        if mark.role != "hedge" or any(m.role == "dist" and 0 <= m.start - mark.end <= 7 for m in marks):
+        if mark.role != "hedge":
             continue
         if not groups and not text[mark.end : end].strip() and re.match(r"\s*\w", text[end : end + 2]):
             return True
