@@ -1,9 +1,11 @@
-"""The pictures of the rating and the revision page: both pages on a town that does not exist, in headless Chromium.
+"""The pictures of the rating and the revision page and of a report on explanations, in headless Chromium.
+
+All three are of a town that does not exist.
 
     python benchmarks/page_pictures.py docs/images [--work FOLDER]
 
-Writes ``rate.png`` and ``revise.png``. Queries, explanations and annotators' answers are made here from the town's map;
-nobody's ratings are shown.
+Writes ``rate.png``, ``revise.png`` and ``explanations.png``. Queries, explanations and annotators' answers are made
+here from the town's map; nobody's ratings are shown.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from eval.explanations.baselines import oracle_template, text_only
 from eval.explanations.cases import World, cases_of
+from eval.explanations.rendering import write
+from eval.explanations.run import Options, build, gather
 from eval.explanations.schema import Explained
 from finetune.annotate.disagree import read_back
 from finetune.annotate.queue import Answer, QueueImage, QueueItem, append, item_id
@@ -113,6 +117,15 @@ def _shot(page: Page, link: str, keys: str, path: Path) -> None:
     page.screenshot(path=path)
 
 
+def report(page: Page, file: Path, gallery: Gallery, work: Path, path: Path) -> None:
+    """The report of ``sightline explain-eval`` on the same judgements, where it shows the worst."""
+    found = build(gather([file], World(tiles=[gallery])), Options(), command="sightline explain-eval judgements.jsonl")
+    html, *_ = write(found, work / "report")
+    page.goto(html.resolve().as_uri())
+    page.get_by_role("heading", name="The worst explanations").evaluate("heading => heading.scrollIntoView()")
+    page.screenshot(path=path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
@@ -129,10 +142,11 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1180, "height": 1010})
         file = judgements(gallery, work / "judgements.jsonl")
         command = ["rate", file, "--gallery", town / "gallery", "--raters", "anna", "--langs", "en"]
-        with driver.served([*command, "--out", work / "study.sqlite", "--port", 0]) as server:
+        with driver.served([*command, "--out", work / "study.sqlite", "--port", "0"]) as server:
             _shot(page, server.links["anna"], "rr", wanted.out / "rate.png")
+        report(page, file, gallery, work, wanted.out / "explanations.png")
         queue(gallery, work / "run")
-        with driver.served(["annotate", "revise", work / "run", "--revisers", "anna", "--port", 0]) as server:
+        with driver.served(["annotate", "revise", work / "run", "--revisers", "anna", "--port", "0"]) as server:
             _shot(page, server.links["anna"], "maa", wanted.out / "revise.png")
 
 
