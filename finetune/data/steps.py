@@ -11,13 +11,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finetune.data.plan import AreaPlan, Plan, PlanError
 from finetune.formats.store import DATA, write_table
 from retriever.gallery import Gallery
-from retriever.types import Tile
+from retriever.types import Lang, Tile
 from retriever.workfolder import write_whole
+
+if TYPE_CHECKING:
+    from finetune.data.descriptions import Description, Length, Standpoint
+    from finetune.data.lengths import Lengths
 
 Progress = Callable[[str, int, int], None]
 
@@ -111,8 +115,10 @@ def tile_rows(gallery: Gallery, area: AreaPlan) -> Iterator[dict[str, Any]]:
 def description_rows(gallery: Gallery, area: AreaPlan, plan: Plan) -> Iterator[dict[str, Any]]:
     """Descriptions of every tile on which somebody can stand; a text with fewer than two claims is not used."""
     from finetune.data.descriptions import fact_index, standpoints
+    from finetune.data.lengths import Lengths
     from retriever.draw import visible
 
+    lengths = Lengths(plan.texts.lengths, f"{plan.seed} {area.name}")
     for tile_id in gallery.ids:
         tile = gallery.tile(tile_id)
         if not tile.facts:
@@ -122,23 +128,44 @@ def description_rows(gallery: Gallery, area: AreaPlan, plan: Plan) -> Iterator[d
         points = standpoints(tile, size_m=gallery.size_m, rng=rng, n=plan.texts.per_tile, index=index)
         if points:
             seen = visible(tile.facts, size_m=gallery.size_m, px=gallery.px)
-            yield from _texts(tile, points, seen, gallery, area, plan, rng)
+            for number, point in enumerate(points):
+                lang: Any = rng.choices(list(plan.texts.langs), list(plan.texts.langs.values()))[0]
+                wish = _Wish(
+                    tile,
+                    point,
+                    gallery.size_m,
+                    (plan.seed * 1000 + number) * 100,
+                    lang,
+                    rng.random() < plan.texts.named,
+                    seen,
+                )
+                yield from _text(wish, f"{tile.id}-t{number}", area, lengths)
 
 
-def _texts(
-    tile: Tile, points: list[Any], seen: list[bool], gallery: Gallery, area: AreaPlan, plan: Plan, rng: Random
-) -> Iterator[dict[str, Any]]:
-    from finetune.data.descriptions import describe
+@dataclass(frozen=True)
+class _Wish:
+    """Everything about a description but its length."""
+
+    tile: Tile
+    point: Standpoint
+    size_m: float
+    seed: int
+    lang: Lang
+    named: bool
+    visible: list[bool]
+
+    def describe(self, length: Length, attempt: int) -> Description:
+        from finetune.data.descriptions import describe
+
+        return describe(
+            self.tile, self.point, size_m=self.size_m, seed=self.seed + attempt, lang=self.lang, named=self.named,
+            length=length, visible=self.visible,
+        )  # fmt: skip
+
+
+def _text(wish: _Wish, name: str, area: AreaPlan, lengths: Lengths) -> Iterator[dict[str, Any]]:
     from finetune.formats.rows import description_row
 
-    for number, point in enumerate(points):
-        lang: Any = rng.choices(list(plan.texts.langs), list(plan.texts.langs.values()))[0]
-        length: Any = rng.choices(list(plan.texts.lengths), list(plan.texts.lengths.values()))[0]
-        named = rng.random() < plan.texts.named
-        seed = plan.seed * 1000 + number
-        said = describe(
-            tile, point, size_m=gallery.size_m, seed=seed, lang=lang, named=named, length=length, visible=seen
-        )
-        if len(said.claims) > 1:
-            name = f"{tile.id}-t{number}"
-            yield description_row(said, id=name, area=area.name, tile_id=tile.id, named=named, length=length)
+    said, length = lengths.take(wish.describe)
+    if len(said.claims) > 1:
+        yield description_row(said, id=name, area=area.name, tile_id=wish.tile.id, named=wish.named, length=length)
