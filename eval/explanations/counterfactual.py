@@ -21,6 +21,7 @@ from retriever.draw import Fonts
 from retriever.errors import ReplyError, SightlineError
 from retriever.types import Claim, Stance, Verdict
 
+CONTROL = "remove other"
 STEADY = 1e-6
 """Confidence that moves less than this has not moved."""
 
@@ -137,7 +138,27 @@ def summarise(trials: Sequence[Trial], *, seed: int = 0) -> list[Faithful]:
     ``strike`` is only meant for verdicts that the struck claim spoke for; there as everywhere a fall is expected.
     """
     kinds = [k for k in KINDS if any(t.edit.kind == k for t in trials)]
-    return [_row(kind, [t for t in trials if t.edit.kind == kind], seed) for kind in kinds]
+    rows = [_row(kind, [t for t in trials if t.edit.kind == kind], seed) for kind in kinds]
+    over = [_over_control(kind, trials, seed) for kind in ("remove", "move")]
+    return [*rows, *(row for row in over if row is not None)]
+
+
+def _over_control(kind: str, trials: Sequence[Trial], seed: int) -> Faithful | None:
+    """How much further confidence falls than when as much is taken off that no claim rests on, case by case."""
+    control = {t.case.key: t.fall for t in trials if t.edit.kind == CONTROL}
+    mine = [t for t in trials if t.edit.kind == kind and t.case.key in control]
+    if not mine:
+        return None
+    more = np.array([t.fall - control[t.case.key] for t in mine])
+    places = [t.case.location for t in mine]
+    return Faithful(
+        kind=f"{kind} over control",
+        what=f"the fall of '{kind}' less that of '{CONTROL}' on the same tile",
+        fall=bootstrap_mean(more, places, seed=seed),
+        falls=bootstrap_mean((more > STEADY).astype(np.float64), places, seed=seed),
+        verdict=None,
+        reason={},
+    )
 
 
 def _row(kind: str, trials: Sequence[Trial], seed: int) -> Faithful:

@@ -71,6 +71,9 @@ def test_a_judge_that_looks_follows_and_the_control_stays() -> None:
         assert rows[kind].reason["en"].value == rows[kind].reason["zh"].value == 1.0
     assert rows["remove other"].fall.value == pytest.approx(0)
     assert rows["remove other"].reason["en"].value == 0.0
+    for kind in ("remove over control", "move over control"):
+        assert rows[kind].fall.value == pytest.approx(rows[kind.split()[0]].fall.value)
+        assert rows[kind].falls.value == 1.0
     assert rows["blank"].verdict is not None
     assert rows["blank"].verdict.value == 1.0
 
