@@ -78,6 +78,18 @@ def test_four_systems_answer_every_pair_and_a_second_run_asks_nothing(tmp_path) 
     assert not again.requests
 
 
+def test_a_judge_shown_the_maps_facts_is_a_system_of_its_own() -> None:
+    client = RecordedClient(answers)
+    found = asyncio.run(judged(Shipped(Judge(client, saw="facts")), [case(0)]))
+    assert {i.system for i in found} == {*(f"{s}, shown facts" for s in (OWN, OWN_TEMPLATE, PRODUCT)), BLIND}
+    told = ["".join(getattr(p, "text", "") for m in r.messages for p in m.parts) for r in client.requests]
+    # The map names the pharmacy in the listing of the tile; the blank tile is looked at, and nothing is told of it.
+    named = [text for text in told if "pharmacy" in text]
+    assert len(named) == 2
+    assert all("Hop Kee" in text for text in named)
+    assert sum(r.json_schema is None and not r.choices for r in client.requests) == 1
+
+
 def test_after_the_last_minute_no_pair_begins_and_it_is_told(capsys) -> None:
     assert run(RecordedClient(answers), [case(0), case(1)], minutes=0.0) == []
     assert "2 not begun" in capsys.readouterr().err
