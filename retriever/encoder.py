@@ -81,12 +81,15 @@ class Encoder:
 
     def encode_images(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> Floats:
         """float32 [B, D], each row of length 1."""
-        out = []
-        for i in range(0, len(images), batch_size):
-            pixels = torch.stack([self.preprocess(image) for image in images[i : i + batch_size]])
-            with torch.inference_mode():
-                out.append(self.model.encode_image(pixels))  # type: ignore[operator]
-        return self._stack(out)
+        if not images:
+            return self._stack([])
+        batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
+        return np.concatenate([self.encode_pixels([self.preprocess(image) for image in batch]) for batch in batches])
+
+    def encode_pixels(self, pixels: Sequence[torch.Tensor]) -> Floats:
+        """float32 [B, D], each row of length 1, from what ``preprocess`` made, in one forward pass."""
+        with torch.inference_mode():
+            return self._stack([self.model.encode_image(torch.stack(list(pixels)))])  # type: ignore[operator]
 
     def _text(self, ids: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():

@@ -42,6 +42,18 @@ def fuse(dense: Floats, names: Floats, *, name_weight: float = NAME_WEIGHT) -> F
     return np.asarray(z + np.float32(name_weight) * names, np.float32)
 
 
+def fuse_found(dense: Floats, names: Floats, mean: float, spread: float, *, name_weight: float = NAME_WEIGHT) -> Floats:
+    """:func:`fuse` where only some tiles were scored: float32 [N], -inf for the others.
+
+    ``mean`` and ``spread`` are those of the dense scores of the whole gallery. A named tile without a dense score
+    takes the lowest one that is there.
+    """
+    z = (dense.astype(np.float64) - mean) / spread if spread > 1e-12 else np.where(np.isfinite(dense), 0.0, -np.inf)
+    known = np.isfinite(z)
+    z[~known & (names != 0)] = z[known].min() if known.any() else 0.0
+    return np.asarray(z + name_weight * names, np.float32)
+
+
 def rrf(lists: Sequence[Floats], *, k: float = RRF_K) -> Floats:
     """float32 [N]: sum of ``1 / (k + rank)`` over score lists [N]; equal scores share their worst rank."""
     total = np.zeros(len(lists[0]), np.float64)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from retriever import names
 from retriever.area import Area
 from retriever.errors import GalleryError, SightlineError
-from retriever.fusion import best, fuse
+from retriever.fusion import best, fuse, fuse_found
 from retriever.gallery import Gallery
 from retriever.index import VectorIndex
+from retriever.index_embed import embed_gallery
 from retriever.names import NameIndex
 from retriever.types import Candidate, Claim, Query
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Mode = Literal["fused", "dense", "names"]
 DEFAULT_ENCODER = "sightline-mini"
+POOL = 200
+"""Tiles that an approximate search brings at least, before names move them."""
 
 
 class QueryError(SightlineError):
@@ -82,7 +84,10 @@ class Retriever:
         the limit holds no tile at all.
         """
         allowed = self._allowed(within)
-        scores = self.scores(query, claims, mode)
+        if mode != "names" and self.dense[1].approximate is not None:
+            scores = self._found(query, claims, mode, k, allowed)
+        else:
+            scores = self.scores(query, claims, mode)
         rows = best(scores, self.gallery.ids, k, allowed)
         return [
             Candidate(tile_id=self.gallery.ids[row], score=float(scores[row]), rank=rank)
@@ -91,15 +96,30 @@ class Retriever:
 
     def scores(self, query: Query, claims: Sequence[Claim] = (), mode: Mode = "fused") -> Floats:
         """float32 [N] over ``gallery.ids``; -inf for tiles without a vector in mode ``dense``."""
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode {mode!r} is none of {', '.join(get_args(Mode))}")
-        if not query.text.strip():
-            raise QueryError(f"query {query.id!r} has no text: describe the place in a sentence or more")
+        _check(query, mode)
         if mode == "names":
             return self._names.scores(query.text, claims)
         encoder, index = self.dense
         dense: Floats = index.scores(encoder.encode_text([query.text]))[0]
         return dense if mode == "dense" else fuse(dense, self._names.scores(query.text, claims))
+
+    def _found(
+        self, query: Query, claims: Sequence[Claim], mode: Mode, k: int, allowed: NDArray[np.bool_] | None
+    ) -> Floats:
+        """:meth:`scores` of the tiles that an approximate search and the names bring; -inf for all others."""
+        _check(query, mode)
+        encoder, index = self.dense
+        assert index.approximate is not None
+        store, text = index.approximate.store, encoder.encode_text([query.text])
+        rows, products = index.search(text, max(k, POOL), rows=allowed)
+        dense = np.full(len(self.gallery), -np.inf, np.float32)
+        dense[rows[rows >= 0]] = products[rows >= 0]
+        if mode == "dense":
+            return dense
+        named = self._names.scores(query.text, claims)
+        hits = np.flatnonzero(named)
+        dense[hits] = store.some(text[0], hits)
+        return fuse_found(dense, named, *store.spread(text[0]))
 
     def _allowed(self, within: Area | None) -> NDArray[np.bool_] | None:
         if within is None:
@@ -122,33 +142,18 @@ def build_index(
 
     A picture that cannot be read is skipped and told; all others are kept. Raises ``GalleryError`` where none is left.
     """
-    vectors: list[Floats] = []
-    skipped: dict[str, str] = {}
-    for ids in _chunks(gallery.ids, batch):
-        vectors.append(_embed(gallery, encoder, ids, skipped))
-        if on_tiles:
-            on_tiles(len(ids))
+    vectors, skipped = embed_gallery(gallery, encoder, batch=batch, on_tiles=on_tiles)
     if len(skipped) == len(gallery):
         raise GalleryError(f"no picture of {gallery.path} could be read: build the gallery again")
     facts = (gallery.facts(tile_id) or () for tile_id in gallery.ids)
     NameIndex.build(folder / names.FILE, facts, gallery=gallery.sha256)
-    index = VectorIndex.build(np.concatenate(vectors), encoder=encoder.id, gallery=gallery.sha256, skipped=skipped)
+    index = VectorIndex.build(vectors, encoder=encoder.id, gallery=gallery.sha256, skipped=skipped)
     index.save(folder)
     return skipped
 
 
-def _embed(gallery: Gallery, encoder: Encoder, ids: Sequence[str], skipped: dict[str, str]) -> Floats:
-    pictures: dict[str, Image.Image] = {}
-    for tile_id in ids:
-        try:
-            pictures[tile_id] = gallery.image(tile_id)
-        except GalleryError as error:
-            skipped[tile_id] = str(error)
-    found = dict(zip(pictures, encoder.encode_images(list(pictures.values())), strict=True))
-    nothing = np.zeros(encoder.dim, np.float32)
-    return np.stack([found.get(tile_id, nothing) for tile_id in ids])
-
-
-def _chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
+def _check(query: Query, mode: str) -> None:
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode {mode!r} is none of {', '.join(get_args(Mode))}")
+    if not query.text.strip():
+        raise QueryError(f"query {query.id!r} has no text: describe the place in a sentence or more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from typer.testing import CliRunner
 
 from retriever.area import Area
 from retriever.build import build_gallery
-from retriever.encoder import Encoder
+from retriever.encoder import Encoder, TruncationWarning
 from retriever.errors import GalleryError, IndexMismatch
 from retriever.gallery import Gallery
+from retriever.index_embed import embed_gallery
+from retriever.index_plan import Plan
 from retriever.main import build
-from retriever.retrieve import QueryError, Retriever, build_index, index_folder
+from retriever.retrieve import Mode, QueryError, Retriever, build_index, index_folder
 from retriever.types import Claim, Query
 
 QUERY = Query(id="q1", text="Two streets cross near a pond with an island.")
@@ -156,3 +159,70 @@ def test_the_command_shows_square_brackets_in_paths(
     assert f" in {index_folder(gallery.path, place[1])}\n" in run.stderr
     again = CliRunner().invoke(build(), ["index", "g[red]", "--encoder", place[1]])
     assert f"{index_folder(gallery.path, place[1])} is up to date" in again.stderr
+
+
+@pytest.mark.parametrize("mode", ["dense", "fused"])
+def test_a_gallery_searched_by_codes_is_ranked_as_one_searched_exactly(
+    place: tuple[Path, str], retriever: Retriever, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    shutil.copytree(place[0], tmp_path / "g")
+    gallery, folder = Gallery.open(tmp_path / "g"), index_folder(tmp_path / "g", place[1])
+    plan = Plan(factory="HNSW8", effort=len(gallery), depth=len(gallery))
+    monkeypatch.setattr("retriever.index.choose", lambda tiles, dim: plan)
+    build_index(gallery, Encoder.load(place[1]), folder)
+    coded = Retriever.open(tmp_path / "g", place[1])
+    assert coded.dense[1].approximate is not None
+    claim = Claim(id="c1", span="Hop Kee", kind="name", value="Hop Kee Bank")
+    within = Area.radius(float(gallery.lat[0]), float(gallery.lon[0]), 200.0)
+    for limit in (None, within):
+        exact = {c.tile_id: c.score for c in retriever.retrieve(QUERY, [claim], k=1000, mode=mode, within=limit)}
+        found = coded.retrieve(QUERY, [claim], k=8, mode=mode, within=limit)
+        assert [c.score for c in found] == pytest.approx(sorted(exact.values(), reverse=True)[: len(found)], abs=0.05)
+        assert all(c.score == pytest.approx(exact[c.tile_id], abs=0.05) for c in found)
+    with pytest.raises(QueryError, match="no text"):
+        coded.retrieve(Query(id="q", text=" "), mode=mode)
+
+
+def test_vectors_do_not_depend_on_how_pictures_are_read(place: tuple[Path, str]) -> None:
+    gallery, encoder = Gallery.open(place[0]), Encoder.load(place[1])
+    slow = np.concatenate(
+        [encoder.encode_images([gallery.image(t) for t in gallery.ids[i : i + 7]]) for i in range(0, len(gallery), 7)]
+    )
+    told: list[int] = []
+    found, skipped = embed_gallery(gallery, encoder, batch=7, readers=3, on_tiles=told.append)
+    np.testing.assert_array_equal(found, slow)
+    assert skipped == {}
+    assert sum(told) == len(gallery)
+
+
+def test_a_picture_that_lies_about_its_size_is_skipped_and_told(place: tuple[Path, str], tmp_path: Path) -> None:
+    shutil.copytree(place[0], tmp_path / "g")
+    gallery = Gallery.open(tmp_path / "g")
+    huge, short = gallery.ids[2], gallery.ids[len(gallery) // 2]
+    for tile, width in ((huge, 300_000), (short, 65)):
+        path = gallery.image_path(tile)
+        data = bytearray(path.read_bytes())
+        data[16:20] = width.to_bytes(4)
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+        path.write_bytes(data)
+    vectors, skipped = embed_gallery(gallery, Encoder.load(place[1]), batch=4)
+    assert list(skipped) == [huge, short]
+    assert "pixels are more than" in skipped[huge]
+    assert vectors.any(axis=1).sum() == len(gallery) - 2
+
+
+def test_a_text_of_ten_thousand_words_is_cut_and_told(retriever: Retriever) -> None:
+    with pytest.warns(TruncationWarning, match="1 of 1 texts were longer"):
+        found = retriever.retrieve(Query(id="q", text="a quiet street beside water " * 2000), k=3)
+    assert len(found) == 3
+
+
+def test_an_index_of_a_gallery_with_the_same_ids_is_refused(place: tuple[Path, str], tmp_path: Path) -> None:
+    """Ids come from the gallery's name and cells: two builds may share them all and show different tiles."""
+    extract = hamlet(150.0)
+    extract.node((20, 20), amenity="cafe")
+    other = build_gallery(tmp_path / "other", osm=extract.write(tmp_path / "b.osm"), px=64, gallery_id="hamlet")
+    assert other.ids == Gallery.open(place[0]).ids
+    shutil.copytree(index_folder(place[0], place[1]), index_folder(other.path, place[1]))
+    with pytest.raises(IndexMismatch, match="another gallery"):
+        Retriever.open(other.path, place[1])
