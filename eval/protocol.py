@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -165,14 +166,15 @@ def truth(gallery: Places, queries: Sequence[LocatedQuery], protocol: str = "ful
         raise EvaluationError("there are no queries to evaluate")
     lat = np.array([q.lat for q in queries])
     lon = np.array([q.lon for q in queries])
-    distance = np.stack([distance_m(a, b, gallery.lat, gallery.lon) for a, b in zip(lat, lon, strict=True)])
-    holds = _holds(gallery.bounds, lat, lon)
+    distance, holds = _geometry(gallery, lat, lon)
     target = _targets(gallery, queries, distance)
     _refuse_outside(gallery, queries, distance, holds, target)
     named = np.array([q.tile_id is not None for q in queries])
     holds[named] = np.arange(len(gallery.ids)) == target[named, None]
     clusters = tuple(q.location or f"{gallery.id}:{gallery.ids[t]}" for q, t in zip(queries, target, strict=True))
     pool = _pool(distance, target, protocol)
+    if pool.shape == distance.shape:
+        return Truth(protocol=protocol, pool=pool, distance=distance, holds=holds, target=target, clusters=clusters)
     return Truth(
         protocol=protocol,
         pool=pool,
@@ -181,6 +183,21 @@ def truth(gallery: Places, queries: Sequence[LocatedQuery], protocol: str = "ful
         target=(pool == target[:, None]).argmax(axis=1),
         clusters=clusters,
     )
+
+
+def _geometry(gallery: Places, lat: Floats, lon: Floats) -> tuple[Floats, Bools]:
+    """Distances and which tiles hold the points, [Q, N]: row by row, which stays in the cache, on every core."""
+    distance = np.empty((len(lat), len(gallery.ids)))
+    holds = np.empty(distance.shape, dtype=bool)
+
+    def fill(rows: range) -> None:
+        for row in rows:
+            distance[row] = distance_m(lat[row], lon[row], gallery.lat, gallery.lon)
+            holds[row] = _holds(gallery.bounds, lat[row], lon[row])
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(fill, (range(len(lat))[i : i + 100] for i in range(0, len(lat), 100))))
+    return distance, holds
 
 
 def _targets(gallery: Places, queries: Sequence[LocatedQuery], distance: Floats) -> Ints:
@@ -197,10 +214,9 @@ def _targets(gallery: Places, queries: Sequence[LocatedQuery], distance: Floats)
     return target
 
 
-def _holds(bounds: Floats, lat: Floats, lon: Floats) -> Bools:
+def _holds(bounds: Floats, lat: float, lon: float) -> Bools:
     west, south, east, north = bounds.T
-    a, b = lat[:, None], lon[:, None]
-    inside: Bools = (west <= b) & (b <= east) & (south <= a) & (a <= north)
+    inside: Bools = (west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)
     return inside
 
 
@@ -223,7 +239,7 @@ def _refuse_outside(
 def _pool(distance: Floats, target: Ints, protocol: str) -> Ints:
     n = distance.shape[1]
     if protocol == "full" or n <= PRIOR_TILES:
-        return np.broadcast_to(np.arange(n), distance.shape).copy()
+        return np.broadcast_to(np.arange(n), distance.shape)
     # The target is shown even where it is a tile that the query names, with many at the same distance before it.
     near = np.where(np.arange(n) == target[:, None], -1.0, distance)
     # Equal distances are broken by row.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import types
 
+import ir_measures
 import numpy as np
 import pytest
 
-from eval.metrics import KS, RADII_M, adversarial_order, measure
+from eval.metrics import DEPTH, KS, RADII_M, measure
 from eval.protocol import EvaluationError, LocatedQuery, truth
 from retriever.geo import Frame, distance_m
 from retriever.types import Query
@@ -135,6 +136,26 @@ def test_scores_of_another_gallery_are_refused() -> None:
         measure(np.ones((2, 5)), right)
 
 
-def test_the_order_puts_the_target_behind_its_equals() -> None:
-    order = adversarial_order(np.array([[1.0, 2.0, 2.0, 2.0]]), np.array([1]))
-    assert order.tolist() == [[2, 3, 1, 0]]
+def test_recall_and_reciprocal_rank_are_those_of_ir_measures() -> None:
+    gallery, queries = places(side=40), some(20)
+    right = truth(gallery, queries)
+    scores = np.random.default_rng(5).integers(0, 400, (20, 1600)).astype(float)
+    scores[3] = -np.inf
+    scores[4, right.target[4]] = -1.0
+    # Best first, the target behind all that share its score.
+    is_target = np.arange(1600)[None, :] == right.target[:, None]
+    order = np.lexsort((is_target, -scores), axis=1)[:, :DEPTH]
+    run = {
+        str(q): {str(c): float(DEPTH - place) for place, c in enumerate(order[q]) if scores[q, c] > -np.inf}
+        for q in range(20)
+        if q != 3
+    }
+    qrels = {str(q): {str(t): 1} for q, t in enumerate(right.target)}
+    names = {str(ir_measures.R @ k): f"recall@{k}" for k in KS} | {str(ir_measures.RR): "MRR"}
+    got = measure(scores, right).values
+    asked = [ir_measures.R @ k for k in KS] + [ir_measures.RR]
+    found = list(ir_measures.iter_calc(asked, qrels, run))
+    assert len(found) >= 19 * 4
+    for one in found:
+        assert got[names[str(one.measure)]][int(one.query_id)] == pytest.approx(one.value)
+    assert got["MRR"][[3, 4]].tolist() == [0.0, 0.0]
