@@ -163,11 +163,12 @@ def of_the_judge(args: argparse.Namespace, cases: Sequence[Case]) -> list[Explai
     """What the shipped judge says of these cases, its answers kept under ``--out``/answers."""
     from agent.judge import Judge
     from agent.serving_open import open_judge
-    from eval.explanations.cache import CachedClient
+    from eval.explanations.cache import PATIENT_S, CachedClient
 
     judge = open_judge(backend=args.backend, say=lambda line: err.print(line, markup=False, highlight=False))
     try:
-        asked = Judge(CachedClient(judge.client, args.out / "answers"), saw=args.saw)
+        client = CachedClient(judge.client, args.out / "answers", deadline_s=PATIENT_S)
+        asked = Judge(client, saw=args.saw)
         return asyncio.run(judged(Shipped(asked), cases, minutes=args.minutes, parallel=args.parallel))
     finally:
         judge.stop()

@@ -11,6 +11,10 @@ from pathlib import Path
 from prompts.clients.base import ChatClient, ChatReply, ChatRequest
 from retriever.types import sha256_text
 
+PATIENT_S = 600.0
+"""Our own judge is waited for this long: on a busy machine the slow answers are the long ones, and to leave those out
+would bend every mean."""
+
 
 class CachedClient:
     """Another client's answers, one file each under ``folder``, named by the hash of model and request.
@@ -19,8 +23,10 @@ class CachedClient:
     those that were answered from the folder.
     """
 
-    def __init__(self, inner: ChatClient, folder: Path) -> None:
+    def __init__(self, inner: ChatClient, folder: Path, *, deadline_s: float | None = None) -> None:
+        """``deadline_s``: how long an answer may take that sets no limit of its own; None: the other client's limit."""
         self._inner = inner
+        self._deadline_s = deadline_s
         self._folder = folder
         self.asked = 0
         self.kept = 0
@@ -37,7 +43,8 @@ class CachedClient:
             self.kept += 1
             return kept
         self.asked += 1
-        reply = await self._inner.complete(request)
+        limit = request.deadline_s or self._deadline_s
+        reply = await self._inner.complete(dataclasses.replace(request, deadline_s=limit))
         _save(path, reply)
         return reply
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from eval.explanations.cache import CachedClient
+from eval.explanations.cache import PATIENT_S, CachedClient
 from eval.explanations.cases import Case, Tiles, World, read_pairs
 from eval.explanations.counterfactual import Judging
 from eval.explanations.judges import Member
@@ -97,7 +97,7 @@ def open_judges(
         from eval.explanations.shipped import FAMILY, PARTS, Shipped
 
         opened = open_judge(backend=cast(Any, backend), say=lambda line: err.print(line, markup=False, highlight=False))
-        client = CachedClient(opened.client, cache)
+        client = CachedClient(opened.client, cache, deadline_s=PATIENT_S)
         stop = opened.stop
         if shipped:
             note = "5 million parameters, never taught to grade; a weak judge"

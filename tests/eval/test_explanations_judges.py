@@ -23,7 +23,7 @@ from eval.explanations.panel_section import panel_section
 from eval.explanations.scoring import score_items
 from eval.explanations.wiring import family_of, read_panel
 from eval.protocol import EvaluationError
-from prompts.clients.base import ChatReply, ChatRequest, ImagePart, TextPart
+from prompts.clients.base import ChatReply, ChatRequest, ImagePart, Message, TextPart
 from prompts.clients.recorded import RecordedClient
 from prompts.rubric import load_rubric
 from retriever.errors import ReplyError, ServerUnavailable
@@ -162,6 +162,17 @@ def test_an_endpoint_that_fails_half_way_resumes_and_asks_nothing_twice(tmp_path
     run(dies(0), folder=tmp_path)
     assert calls == []
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_kept_answer_may_take_the_time_that_the_cache_allows_unless_the_question_says_less(tmp_path) -> None:
+    client = RecordedClient(always_four)
+    patient = CachedClient(client, tmp_path, deadline_s=600.0)
+    asked = [Message(role="user", parts=(TextPart(text=word),)) for word in "ab"]
+    asyncio.run(patient.complete(ChatRequest(messages=(asked[0],))))
+    asyncio.run(patient.complete(ChatRequest(messages=(asked[1],), deadline_s=5.0)))
+    assert [r.deadline_s for r in client.requests] == [600.0, 5.0]
+    asyncio.run(CachedClient(client, tmp_path).complete(ChatRequest(messages=(asked[0],))))
+    assert len(client.requests) == 2
 
 
 def test_a_damaged_answer_in_the_cache_is_asked_again(tmp_path) -> None:
