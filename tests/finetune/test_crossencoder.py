@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import numpy as np
-import pytest
 
 from finetune.crossencoder.controls import beaten, by_place, shared_words
 from finetune.crossencoder.pairs import Ground, data_hash, groups
 from finetune.crossencoder.single import single_clues
-from finetune.crossencoder.train import Recipe, fit, listed, tokenizer_of
+from finetune.crossencoder.train import Recipe, blank, fit, listed, tokenizer_of
 from prompts.claims import extract_claims
 from prompts.listing import parse_listing
 from prompts.pairing import clues
@@ -91,23 +92,15 @@ def test_the_share_beaten_counts_ties_half_and_its_interval_holds_the_mean() -> 
     assert low < mean < high
 
 
-@pytest.mark.slow
-def test_a_model_learns_single_clues_of_short_listings(tmp_path: Path) -> None:
-    """Two kinds, one entry: the loss must fall, as it did not while the segments were not told apart."""
-    import time
+def test_a_lesson_ends_with_its_rows_or_by_the_clock(tmp_path: Path) -> None:
+    from sentence_transformers.cross_encoder.losses import ListNetLoss
 
-    import torch
-    from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
-
-    from finetune.crossencoder.train import blank
-
-    torch.manual_seed(0)
-    recipe = Recipe(width=32, heads=1, inner=32, max_length=32, lr=4e-3)
+    recipe = Recipe(width=32, heads=1, inner=32, max_length=32)
     model = blank(tmp_path / "start", recipe)
-    pairs = [(k, f"c {other}", float(k == other)) for k in ("cafe", "park") for other in ("cafe", "park")] * 600
-    texts, shown, labels = (list(column) for column in zip(*pairs, strict=True))
-    rows = {"text": texts, "listing": shown, "label": labels}
-    loss = BinaryCrossEntropyLoss(model)
-    fit(model, rows, loss, tmp_path, recipe, batch=32, epochs=1.0, until=time.time() + 600, falling=True)
-    scores = model.predict([(t, s) for t, s, _ in pairs[:4]], show_progress_bar=False)
-    assert [round(float(s)) for s in scores] == labels[:4]
+    rows = listed(groups(ground(["a cafe here", "a bank here", "by a church"]), n=3, negatives=2, seed=1), ground([]))
+    loss = ListNetLoss(model, mini_batch_size=-1)
+    before = model.predict([("cafe", LISTINGS[0])], show_progress_bar=False)[0]
+    fit_one = partial(fit, model, rows, loss, tmp_path, recipe, batch=1, epochs=2.0, falling=True)
+    assert fit_one(until=time.time() + 600) == 6
+    assert fit_one(until=0.0) == 1, "it stops where the time is over"
+    assert model.predict([("cafe", LISTINGS[0])], show_progress_bar=False)[0] != before
