@@ -4,8 +4,8 @@
 
 The plain loop is our own text of what the released CVG-Text evaluation does: for every query the haversine distance to
 every tile, one pair at a time in Python; for ``nearest100`` the tiles in order of distance; the rank of the true tile
-among the tiles shown; the distance of the best one. It is given the rule for ties of ``eval.metrics``, and must come to the same values of every
-metric for every query and protocol, or this fails. Both protocols are computed by both sides from the same distances.
+among the tiles shown; the distance of the best one. It is given the rule for ties of ``eval.metrics``, and must come to
+the same values of every metric for every query and protocol, or this fails. Both begin with the same scores.
 
 The whole loop is run; ``--rows`` times it on so many queries only and multiplies (said in what is printed). Scores are
 random with many ties, and made before the clock starts. Places are random in a square of about 30 km.

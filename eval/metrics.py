@@ -61,12 +61,13 @@ def measure(scores: Floats, truth: Truth, failed: Bools | None = None) -> PerQue
     unordered = []
     for start in range(0, len(lost), BLOCK):
         block = slice(start, start + BLOCK)
-        shown = np.take_along_axis(np.asarray(scores[block], dtype=np.float64), truth.pool[block], axis=1)
+        shown = _shown(scores[block], truth, block)
         shown[lost[block]] = -np.inf
-        unordered += (start + np.flatnonzero(np.isnan(shown).any(axis=1))).tolist()
+        # A greatest score is NaN as soon as one of them is.
+        unordered += (start + np.flatnonzero(np.isnan(shown.max(axis=1)))).tolist()
         rank[block] = rank_of(shown, truth.target[block])
         first[block] = first_hit_rank(shown, truth.holds[block])
-        metres[block] = top_distance(shown, truth.distance[block])
+        metres[block] = _top_metres(shown, truth, start)
     if unordered:
         raise EvaluationError(
             f"{len(unordered)} queries have NaN scores (first: row {unordered[0]}); mark them failed instead, NaN has "
@@ -80,32 +81,45 @@ def measure(scores: Floats, truth: Truth, failed: Bools | None = None) -> PerQue
 
 
 def _check(scores: Floats, truth: Truth, failed: Bools) -> None:
-    if scores.ndim != 2 or len(scores) != len(truth.target) or scores.shape[1] <= truth.pool.max():
+    if scores.ndim != 2 or len(scores) != len(truth.target) or scores.shape[1] != len(truth.centres):
         raise EvaluationError(f"scores of shape {scores.shape} do not fit {len(truth.target)} queries and the gallery")
     if failed.shape != (len(scores),):
         raise EvaluationError(f"failed has shape {failed.shape}, not one flag for each of {len(scores)} queries")
+
+
+def _shown(scores: Floats, truth: Truth, block: slice) -> Floats:
+    """A block's scores of the tiles that its protocol shows, copied."""
+    if truth.whole:
+        return np.array(scores, dtype=np.float64)
+    return np.take_along_axis(np.asarray(scores, dtype=np.float64), truth.pool[block], axis=1)
 
 
 def rank_of(scores: Floats, target: Ints) -> Floats:
     """Rank [Q] of column ``target`` [Q] in scores [Q, M], ties against; infinite where it was not returned."""
     own = np.take_along_axis(scores, target[:, None], axis=1)
     # >= counts the greater ones, the equal others and the target itself: exactly 1 + #greater + #equal others.
-    rank: Floats = (scores >= own).sum(axis=1).astype(np.float64)
+    rank: Floats = np.count_nonzero(scores >= own, axis=1).astype(np.float64)
     rank[np.isneginf(own[:, 0])] = np.inf
     return rank
 
 
 def first_hit_rank(scores: Floats, hits: Bools) -> Floats:
     """Rank [Q] of the first tile of ``hits`` bool [Q, M] when every non-hit goes first among equals."""
-    best = np.where(hits, scores, -np.inf).max(axis=1)
-    rank: Floats = 1.0 + ((scores >= best[:, None]) & ~hits).sum(axis=1)
+    rows, columns = np.nonzero(hits)
+    own = scores[rows, columns]
+    best = np.full(len(scores), -np.inf)
+    np.maximum.at(best, rows, own)
+    among = np.bincount(rows[own >= best[rows]], minlength=len(scores))
+    rank: Floats = 1.0 + np.count_nonzero(scores >= best[:, None], axis=1) - among
     rank[np.isneginf(best)] = np.inf
     return rank
 
 
-def top_distance(scores: Floats, distance: Floats) -> Floats:
-    """Metres [Q] to the top tile's centre, the farthest among equals; infinite where nothing was returned."""
+def _top_metres(scores: Floats, truth: Truth, start: int) -> Floats:
+    """Metres [B] from queries ``start`` on to the top tile's centre, the farthest among equals; infinite for none."""
     best = scores.max(axis=1)
-    metres: Floats = np.where(scores >= best[:, None], distance, -np.inf).max(axis=1)
+    rows, columns = np.nonzero(scores >= best[:, None])
+    metres = np.zeros(len(scores))
+    np.maximum.at(metres, rows, truth.metres(start + rows, columns))
     metres[np.isneginf(best)] = np.inf
     return metres

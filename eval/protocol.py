@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from retriever.errors import SightlineError
 from retriever.geo import distance_m
@@ -26,6 +28,8 @@ Bools = NDArray[np.bool_]
 
 PROTOCOLS = ("full", "nearest100")
 PRIOR_TILES = 100
+TIE_M = 1e-3
+"""Distances that differ by less are compared as they were computed, tile by tile."""
 PRIOR_WARNING = (
     "protocol nearest100 shows each query only the 100 tiles nearest its TRUE place: random scores get 1 % recall@1 "
     "there whatever the gallery's size; never compare these numbers with full-gallery ones"
@@ -74,23 +78,38 @@ class LocatedQuery:
 class Truth:
     """What is right for each query, among the tiles that its protocol shows.
 
-    ``pool`` int64 [Q, M] are rows of the gallery; everything else is aligned with it: ``distance`` float64 [Q, M]
-    metres from the true point to the tile's centre, ``holds`` bool [Q, M] whether the tile contains the point,
-    ``target`` int64 [Q] the column of the tile that the query names, else of the one with the nearest centre.
-    Where a query names its tile, ``holds`` is true of that tile alone.
+    ``pool`` int64 [Q, M] are rows of the gallery; everything else is aligned with it: ``holds`` bool [Q, M] whether the
+    tile contains the point, ``target`` int64 [Q] the column of the tile that the query names, else of the one with the
+    nearest centre. Where a query names its tile, ``holds`` is true of that tile alone.
     """
 
     protocol: str
     pool: Ints
-    distance: Floats
     holds: Bools
     target: Ints
     clusters: tuple[str, ...]
     """Location of each query, for resampling."""
+    points: Floats
+    """[Q, 2] latitude and longitude of the true points."""
+    centres: Floats
+    """[N, 2] of the gallery's tiles, all of them."""
 
-    def restrict(self, scores: Floats) -> Floats:
-        """Gallery scores [Q, N] cut to the tiles shown, [Q, M]."""
-        return np.take_along_axis(scores, self.pool, axis=1)
+    def metres(self, rows: Ints, columns: Ints) -> Floats:
+        """From the true points of queries ``rows`` to the centres of the tiles in ``columns``; both are broadcast."""
+        point, centre = self.points[rows], self.centres[self.pool[rows, columns]]
+        found: Floats = distance_m(point[..., 0], point[..., 1], centre[..., 0], centre[..., 1])
+        return found
+
+    @cached_property
+    def distance(self) -> Floats:
+        """float64 [Q, M]: :meth:`metres` of every pair, computed when first asked for."""
+        found = _distances(self.points, self.centres)
+        return found if self.whole else np.take_along_axis(found, self.pool, axis=1)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every tile of the gallery is shown; column i is then row i."""
+        return bool(self.pool.shape[1] == len(self.centres))
 
 
 def read_queries(path: Path) -> list[LocatedQuery]:
@@ -164,44 +183,53 @@ def truth(gallery: Places, queries: Sequence[LocatedQuery], protocol: str = "ful
         raise EvaluationError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     if not queries:
         raise EvaluationError("there are no queries to evaluate")
-    lat = np.array([q.lat for q in queries])
-    lon = np.array([q.lon for q in queries])
-    distance, holds = _geometry(gallery, lat, lon)
-    target = _targets(gallery, queries, distance)
-    _refuse_outside(gallery, queries, distance, holds, target)
+    points = np.array([(q.lat, q.lon) for q in queries])
+    centres = np.column_stack([gallery.lat, gallery.lon])
+    holds = _holds(gallery.bounds, points)
+    target = _targets(gallery, queries, points, centres)
+    _refuse_outside(gallery, queries, points, centres, holds, target)
     named = np.array([q.tile_id is not None for q in queries])
     holds[named] = np.arange(len(gallery.ids)) == target[named, None]
     clusters = tuple(q.location or f"{gallery.id}:{gallery.ids[t]}" for q, t in zip(queries, target, strict=True))
-    pool = _pool(distance, target, protocol)
-    if pool.shape == distance.shape:
-        return Truth(protocol=protocol, pool=pool, distance=distance, holds=holds, target=target, clusters=clusters)
-    return Truth(
-        protocol=protocol,
-        pool=pool,
-        distance=np.take_along_axis(distance, pool, axis=1),
-        holds=np.take_along_axis(holds, pool, axis=1),
-        target=(pool == target[:, None]).argmax(axis=1),
-        clusters=clusters,
+    every = np.broadcast_to(np.arange(len(centres)), holds.shape)
+    full = Truth(
+        protocol=protocol, pool=every, holds=holds, target=target, clusters=clusters, points=points, centres=centres
     )
+    return full if protocol == "full" or len(centres) <= PRIOR_TILES else _nearest100(full)
 
 
-def _geometry(gallery: Places, lat: Floats, lon: Floats) -> tuple[Floats, Bools]:
-    """Distances and which tiles hold the points, [Q, N]: row by row, which stays in the cache, on every core."""
-    distance = np.empty((len(lat), len(gallery.ids)))
-    holds = np.empty(distance.shape, dtype=bool)
+def _distances(points: Floats, centres: Floats) -> Floats:
+    """Metres [Q, N]: row by row, which stays in the processor's cache, on every core."""
+    distance = np.empty((len(points), len(centres)))
 
     def fill(rows: range) -> None:
         for row in rows:
-            distance[row] = distance_m(lat[row], lon[row], gallery.lat, gallery.lon)
-            holds[row] = _holds(gallery.bounds, lat[row], lon[row])
+            distance[row] = distance_m(*points[row], *centres.T)
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(fill, (range(len(lat))[i : i + 100] for i in range(0, len(lat), 100))))
-    return distance, holds
+        list(pool.map(fill, (range(len(points))[i : i + 100] for i in range(0, len(points), 100))))
+    return distance
 
 
-def _targets(gallery: Places, queries: Sequence[LocatedQuery], distance: Floats) -> Ints:
-    target: Ints = distance.argmin(axis=1)
+def _nearest(points: Floats, centres: Floats) -> Ints:
+    """Row [Q] of the nearest centre; the first of those that are equally near."""
+    tree = cKDTree(_on_sphere(centres))
+    near = np.sort(tree.query(_on_sphere(points), k=min(2, len(centres)))[1].reshape(len(points), -1), axis=1)
+    metres = distance_m(points[:, :1], points[:, 1:], centres[near, 0], centres[near, 1])
+    found: Ints = np.take_along_axis(near, metres.argmin(axis=1)[:, None], axis=1)[:, 0].astype(np.int64)
+    # Where two are as good as equally near, others may be too, and the tree does not say which comes first.
+    for row in np.flatnonzero(np.ptp(metres, axis=1) < TIE_M) if len(centres) > 1 else ():
+        found[row] = distance_m(*points[row], *centres.T).argmin()
+    return found
+
+
+def _on_sphere(places: Floats) -> Floats:
+    lat, lon = np.radians(places).T
+    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+
+def _targets(gallery: Places, queries: Sequence[LocatedQuery], points: Floats, centres: Floats) -> Ints:
+    target = _nearest(points, centres)
     rows = {tile: row for row, tile in enumerate(gallery.ids)}
     for q, query in enumerate(queries):
         if query.tile_id is not None:
@@ -214,33 +242,41 @@ def _targets(gallery: Places, queries: Sequence[LocatedQuery], distance: Floats)
     return target
 
 
-def _holds(bounds: Floats, lat: float, lon: float) -> Bools:
-    west, south, east, north = bounds.T
-    inside: Bools = (west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)
+def _holds(bounds: Floats, points: Floats) -> Bools:
+    """[Q, N], row by row."""
+    west, south, east, north = np.ascontiguousarray(bounds.T)
+    inside = np.empty((len(points), len(bounds)), dtype=bool)
+    for row, (lat, lon) in enumerate(points):
+        inside[row] = (west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)
     return inside
 
 
 def _refuse_outside(
-    gallery: Places, queries: Sequence[LocatedQuery], distance: Floats, holds: Bools, target: Ints
+    gallery: Places,
+    queries: Sequence[LocatedQuery],
+    points: Floats,
+    centres: Floats,
+    holds: Bools,
+    target: Ints,
 ) -> None:
     rows = np.arange(len(queries))
     outside = np.flatnonzero(~holds[rows, target])
     if outside.size:
         first = int(outside[0])
         named = queries[first].tile_id
+        metres = float(distance_m(*points[first], *centres[target[first]]))
         kind = "nearest" if named is None else "tile's"
         where = "lies on no tile" if named is None else f"does not lie on its tile {named!r}"
         raise EvaluationError(
             f"query {queries[first].query.id!r} ({outside.size} in all) {where} of gallery {gallery.id}: the "
-            f"{kind} centre is {distance[first, target[first]]:,.0f} m away; use the gallery of that area"
+            f"{kind} centre is {metres:,.0f} m away; use the gallery of that area"
         )
 
 
-def _pool(distance: Floats, target: Ints, protocol: str) -> Ints:
-    n = distance.shape[1]
-    if protocol == "full" or n <= PRIOR_TILES:
-        return np.broadcast_to(np.arange(n), distance.shape)
+def _nearest100(full: Truth) -> Truth:
     # The target is shown even where it is a tile that the query names, with many at the same distance before it.
-    near = np.where(np.arange(n) == target[:, None], -1.0, distance)
+    near = np.where(full.pool == full.target[:, None], -1.0, full.distance)
     # Equal distances are broken by row.
-    return np.argsort(near, axis=1, kind="stable")[:, :PRIOR_TILES]
+    pool = np.argsort(near, axis=1, kind="stable")[:, :PRIOR_TILES]
+    target = (pool == full.target[:, None]).argmax(axis=1)
+    return replace(full, pool=pool, holds=np.take_along_axis(full.holds, pool, axis=1), target=target)
