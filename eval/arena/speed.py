@@ -90,8 +90,8 @@ def speed_section(title: str, b: Board, runs: Sequence[SetRun], *, seed: int) ->
         mine, theirs = b.entries[key], b.entries[SLOW]
         both = mine.has & theirs.has
         places = [c for c, k in zip(b.clusters, both, strict=True) if k]
-        values = (e.per_query.values["recall@1"][both] for e in (mine, theirs))
-        change = paired_difference(*values, places, seed=seed)
+        first, second = (e.per_query.values["recall@1"][both] for e in (mine, theirs))
+        change = paired_difference(first, second, places, seed=seed)
         as_good = change.value >= 0
         rows.append(
             [
