@@ -14,10 +14,10 @@ from retriever.kinds import kinds
 from retriever.sources.facts import features_of, project
 from retriever.sources.osm import header_box, read_osm
 
-TILES_S, TEXTS_S, PAIRS_S, SETS_S, COMPARED_S = 40.0, 140.0, 4.9, 0.23, 290.0
+TILES_S, TEXTS_S, PAIRS_S, SETS_S, COMPARED_S = 35.0, 95.0, 9.5, 0.48, 290.0
 """Per second of CPU on one core (see docs/data.md): tiles drawn and written, descriptions, pairs, view sets, pictures
 looked at for leaks."""
-TILE_MB, SET_MB, PAIR_MB = 0.06, 1.1, 0.05
+TILE_MB, SET_MB, PAIR_MB = 0.06, 0.25, 0.05
 """On disk; a tile lies in its gallery and in the data set."""
 STANDABLE = 0.7
 """Share of tiles on which somebody can stand."""

@@ -17,13 +17,16 @@ from retriever.types import Lang, canonical_json
 if TYPE_CHECKING:
     from PIL import Image
 
-    from finetune.views.sets import ViewSet
+    from finetune.views.scene import Scene
+    from finetune.views.sets import RenderedView, ViewSet
     from retriever.pairs import Pair
 
 PAIR_LANGS: tuple[Lang, ...] = ("en", "zh")
 WRONG_SHARE = 0.04
 _TRIES = 4
 """Places that are tried for each view set: some have no open ground."""
+_TOGETHER = 5
+"""View sets of one neighbourhood."""
 
 
 def png(picture: Image.Image) -> bytes:
@@ -58,23 +61,40 @@ def pair_rows(gallery: Gallery, area: AreaPlan, plan: Plan) -> Iterator[dict[str
 
 def view_rows(shop: Workshop, gallery: Gallery, area: AreaPlan) -> Iterator[dict[str, Any]]:
     """Aligned views of places on walkable streets, rendered from the area's extract."""
-    from finetune.data.descriptions import standpoints
     from finetune.views.scene import Scene
     from finetune.views.sets import render_set
 
-    plan, made = shop.plan, 0
+    plan = shop.plan
     scene = Scene.from_osm(source_of(shop, area))
+    for made, (tile_id, lat, lon) in enumerate(_view_places(scene, gallery, area, plan)):
+        views = render_set(scene, lat, lon, seed=plan.seed * 100_000 + made)
+        facts = canonical_json([fact_to_json(f) for f in scene.facts(views["map"].pose)])
+        yield _view_row(views, f"{area.name}-v{made:04d}", area, tile_id, facts)
+
+
+def _view_places(scene: Scene, gallery: Gallery, area: AreaPlan, plan: Plan) -> Iterator[tuple[str, float, float]]:
+    """Tile and place of every set: neighbourhoods drawn at random, a few places in each one after the other.
+
+    Most of a lonely set's time goes into what stands around it, which neighbours share.
+    """
+    from finetune.data.descriptions import standpoints
+
     rng = Random(f"views {plan.seed} {area.name}")
-    for tile_id in rng.sample(gallery.ids, min(len(gallery.ids), _TRIES * plan.view_sets)):
+    stages: dict[tuple[int, int], list[str]] = {}
+    for tile_id in rng.sample(gallery.ids, len(gallery.ids)):
         tile = gallery.tile(tile_id)
-        points = standpoints(tile, size_m=gallery.size_m, rng=rng, n=1) if tile.facts else []
-        if made == plan.view_sets:
-            return
-        if points and not scene.inside_building(points[0].lat, points[0].lon):
-            views = render_set(scene, points[0].lat, points[0].lon, seed=plan.seed * 100_000 + made)
-            facts = canonical_json([fact_to_json(f) for f in scene.facts(views["map"].pose)])
-            yield _view_row(views, f"{area.name}-v{made:04d}", area, tile_id, facts)
-            made += 1
+        stages.setdefault(scene.stage_key(*scene.frame.xy(tile.lat, tile.lon)), []).append(tile_id)
+    left, tries = plan.view_sets, _TRIES * plan.view_sets
+    while left and tries and any(stages.values()):
+        for tiles in stages.values():
+            here = min(left, _TOGETHER)
+            while here and tries and tiles:
+                tries -= 1
+                tile = gallery.tile(tiles.pop())
+                points = standpoints(tile, size_m=gallery.size_m, rng=rng, n=1) if tile.facts else []
+                if points and not scene.inside_building(points[0].lat, points[0].lon):
+                    left, here = left - 1, here - 1
+                    yield tile.id, points[0].lat, points[0].lon
 
 
 def _view_row(views: ViewSet, name: str, area: AreaPlan, tile_id: str, facts: str) -> dict[str, Any]:
@@ -95,9 +115,18 @@ def _view(views: ViewSet, view: Any, name: str, said: dict[str, Any]) -> dict[st
     return {
         "id": name,
         "view": view,
-        "image": {"bytes": png(shown.image), "path": f"{name}.png"},
+        "image": _packed(shown, name),
         "lat": shown.pose.lat,
         "lon": shown.pose.lon,
         "heading_deg": shown.pose.heading_deg,
         "camera": json.dumps(said, ensure_ascii=False, sort_keys=True),
     }
+
+
+def _packed(shown: RenderedView, name: str) -> dict[str, Any]:
+    """A drawn map as it is; a rendered picture at its camera's quality, as ``sightline data views`` writes it."""
+    if shown.pose.view == "map":
+        return {"bytes": png(shown.image), "path": f"{name}.png"}
+    packed = io.BytesIO()
+    shown.image.save(packed, "JPEG", quality=shown.conditions.jpeg)
+    return {"bytes": packed.getvalue(), "path": f"{name}.jpg"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,21 @@ def test_the_estimate_counts_the_tiles_that_a_build_makes(tmp_path: Path) -> Non
     assert told.exit_code == 0
     assert " tiles, about " in told.output
     assert "hours" in told.output
+
+
+def test_view_sets_come_from_a_few_neighbourhoods(tmp_path: Path) -> None:
+    from finetune.data import extras
+    from finetune.views.scene import Scene
+
+    plan = tiny(tmp_path, views={"sets": 7})
+    shop = Workshop(plan=plan, out=tmp_path / "out", osm=None)
+    area = plan.areas[0]
+    gallery = steps.build_area_gallery(shop, area)
+    scene = Scene.from_osm(steps.source_of(shop, area))
+    places = list(extras._view_places(scene, gallery, area, plan))
+    assert len({tile_id for tile_id, _, _ in places}) == 7
+    visited = [scene.stage_key(*scene.frame.xy(*(gallery.tile(t).lat, gallery.tile(t).lon))) for t, _, _ in places]
+    assert max(visited.count(key) for key in visited[:5]) > 1
+    changes = sum(a != b for a, b in pairwise(visited))
+    assert changes < len(set(visited)) + len(places) // extras._TOGETHER + 1
+    assert places == list(extras._view_places(scene, gallery, area, plan))
