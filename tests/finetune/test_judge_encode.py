@@ -12,7 +12,7 @@ from finetune.judge.encode import IGNORE, STANCE_WEIGHT, VERDICT_WEIGHT, Encoder
 from finetune.judge.spec import FRAGMENTS, VISUAL_TOKENS, make_config, make_processor, make_tokenizer
 from prompts.clients.base import ImagePart, TextPart
 from prompts.listing import find, parse_listing
-from prompts.render import claims_block, explain_messages, load_template
+from prompts.render import claims_block, explain_messages, load_template, stance_messages
 from prompts.schema import write_reply
 from prompts.wording import explain, explain_numbered
 from retriever.kinds import kinds
@@ -74,6 +74,20 @@ def test_loss_falls_on_answers_and_on_the_end_of_each_claim(tokenizer):
     assert encoded.labels[encoded.verdict_at] == yes
     first_answer = next(i for i, label in enumerate(encoded.labels) if label != IGNORE)
     assert first_answer >= encoded.image_at + VISUAL_TOKENS
+
+
+def test_a_stance_is_asked_for_at_the_very_token_that_was_taught_it(tokenizer):
+    template, sample = load_template(), practice(5, explained=False)
+    encoder = Encoder(tokenizer, template)
+    encoded = encoder.encode(sample)
+    picture = ImagePart.of(Image.new("RGB", (8, 8)))
+    marked = [i for i, w in enumerate(encoded.weights) if w == STANCE_WEIGHT]
+    for at, (position, finding) in enumerate(zip(marked, sample.findings, strict=True)):
+        chat = as_chat(stance_messages(picture, sample.listing, sample.claims, at, template))
+        text = tokenizer.apply_chat_template(chat, tokenize=False, continue_final_message=True)
+        text = text.replace("<|image_pad|>", "<|image_pad|>" * VISUAL_TOKENS)
+        assert tokenizer.encode(text, add_special_tokens=False) == encoded.ids[: position + 1]
+        assert encoded.labels[position] == encoder.stance_ids[finding.stance]
 
 
 def test_a_base_model_is_never_taught_verdicts(tokenizer):
