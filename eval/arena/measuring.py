@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Entry:
     """Bool [Q]: the queries that it was given; the others count nowhere."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Board:
     """Rows and queries of one set, or of a group's sets one after the other."""
 
@@ -150,6 +151,16 @@ def _absent(like: Entry, n: int) -> Entry:
 
 def lines(b: Board, keep: Bools | None = None, *, seed: int = 0) -> list[Line]:
     """The table's rows over the queries of ``keep`` bool [Q]; a row without any of them is left out."""
+    return list(_all_lines(b, seed)) if keep is None else _lines(b, keep, seed)
+
+
+@lru_cache(maxsize=32)
+def _all_lines(b: Board, seed: int) -> tuple[Line, ...]:
+    """Several tables and plots show the same rows, and resampling them is what a report spends its time on."""
+    return tuple(_lines(b, None, seed))
+
+
+def _lines(b: Board, keep: Bools | None, seed: int) -> list[Line]:
     found = []
     reference = b.entries[b.reference]
     for entry in b.entries.values():
