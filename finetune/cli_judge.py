@@ -55,6 +55,10 @@ def register(app: typer.Typer) -> None:
         tuned = one.adapter(model, head)
         if stage != "lora":
             from finetune.judge.export import export
+            from finetune.judge.rewards import reward_stage
+
+            if "rewards" in plan.stages:
+                tuned = reward_stage(one, tuned, head)
 
             typer.echo(f"wrote {export(one, tuned, out)}")
 

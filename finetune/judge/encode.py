@@ -42,6 +42,8 @@ class Sample:
     doubt: float = 0.0
     """Share of the verdict's target that goes to the other answer, 0..1."""
     explained: bool = False
+    reply: str | None = None
+    """Reasons to learn in place of the rule's: a reply that the model wrote itself and that was rewarded."""
     image: int | None = None
     """Row of the tile store; None: text only, and the conversation begins with the listing."""
     turn: int = 0
@@ -169,6 +171,9 @@ class Encoder:
 
     def _reasons(self, out: _Writer, sample: Sample) -> None:
         out.reasons_at = len(out.ids)
+        if sample.reply is not None:
+            out.answer(sample.reply, learn=True)
+            return
         if self.targets == "ledger":
             out.answer(write_ledger(sample.findings), learn=True)
             return

@@ -87,7 +87,7 @@ def tell(trainer: Any, encoder: Encoder, asked: Sequence[Asked], *, batch_size: 
         part = asked[start : start + batch_size]
         items = [encoder.encode(a.sample) for a in part]
         if encoder.template.reasons_first:
-            replies = _write(trainer, encoder, items, most)
+            replies = write(trainer, encoder, items, most)
             good += [_holds(encoder, r, a.sample) for r, a in zip(replies, part, strict=True)]
             items = [_with_reply(encoder, e, r) for e, r in zip(items, replies, strict=True)]
         p += _yes(trainer, encoder, items)
@@ -110,8 +110,9 @@ def _yes(trainer: Any, encoder: Encoder, items: Sequence[Encoded]) -> list[float
     return found
 
 
-def _write(trainer: Any, encoder: Encoder, items: Sequence[Encoded], most: int) -> list[str]:
-    """Reasons by greedy decoding, the prompts padded on the left."""
+@torch.no_grad()
+def write(trainer: Any, encoder: Encoder, items: Sequence[Encoded], most: int, *, tries: int = 0) -> list[str]:
+    """Reasons, the prompts padded on the left: greedily, or ``tries`` drawn for each, side by side."""
     from finetune.judge.encode import patches
 
     prompts = [e.ids[: e.reasons_at] for e in items]
@@ -127,7 +128,7 @@ def _write(trainer: Any, encoder: Encoder, items: Sequence[Encoded], most: int) 
         pixel_values=patches(pictures),
         image_grid_thw=torch.tensor([[1, 14, 14]] * len(items)),
         max_new_tokens=most,
-        do_sample=False,
+        **({"do_sample": True, "temperature": 1.0, "num_return_sequences": tries} if tries else {"do_sample": False}),
         use_cache=True,
         eos_token_id=encoder.tokenizer.eos_token_id,
         pad_token_id=encoder.tokenizer.pad_token_id,
