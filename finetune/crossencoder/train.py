@@ -43,6 +43,8 @@ class Recipe:
     batch: int = 16
     """Descriptions to a step, each with all its tiles; in the first lesson six times as many pairs."""
     lr: float = 2e-3
+    lr_descriptions: float = 5e-4
+    """Lower than of the first lesson: at its rate what was learned there was lost within 50 steps."""
     minutes: float = 25.0
     """Wall time after which training ends with what it has learned; the first lesson has at most half of it."""
     seed: int = 1
@@ -84,11 +86,12 @@ def _lessons(model: Any, taught: list[Group], ground: Ground, folder: Path, reci
         until = begun + 60 * recipe.minutes * 0.5 * turn / len(recipe.entries)
         steps[f"clues in {most} entries"] = fit(
             model, rows, BinaryCrossEntropyLoss(model), folder, recipe,
-            batch=6 * recipe.batch, epochs=1.0, until=until, falling=False,
+            batch=6 * recipe.batch, epochs=1.0, until=until, falling=False, lr=recipe.lr,
         )  # fmt: skip
     steps["descriptions"] = fit(
         model, listed(taught, ground), ListNetLoss(model, mini_batch_size=-1), folder, recipe,
         batch=recipe.batch, epochs=recipe.epochs, until=begun + 60 * recipe.minutes, falling=True,
+        lr=recipe.lr_descriptions,
     )  # fmt: skip
     return steps
 
@@ -162,7 +165,7 @@ def listed(found: list[Group], ground: Ground) -> dict[str, list[Any]]:
 
 def fit(
     model: Any, rows: Mapping[str, list[Any]], loss: Any, folder: Path, recipe: Recipe, *,
-    batch: int, epochs: float, until: float, falling: bool,
+    batch: int, epochs: float, until: float, falling: bool, lr: float,
 ) -> int:  # fmt: skip
     """Steps made over the rows before the clock says ``until`` (seconds since the epoch)."""
     from datasets import Dataset
@@ -176,7 +179,7 @@ def fit(
 
     arguments = CrossEncoderTrainingArguments(
         output_dir=str(folder), num_train_epochs=epochs, per_device_train_batch_size=batch,
-        learning_rate=recipe.lr, lr_scheduler_type="linear" if falling else "constant_with_warmup", warmup_steps=50,
+        learning_rate=lr, lr_scheduler_type="linear" if falling else "constant_with_warmup", warmup_steps=50,
         weight_decay=0.01, logging_steps=50, save_strategy="no", report_to="none", use_cpu=True, seed=recipe.seed,
         data_seed=recipe.seed, disable_tqdm=True, dataloader_num_workers=0,
     )  # fmt: skip

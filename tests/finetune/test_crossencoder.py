@@ -100,7 +100,7 @@ def test_a_lesson_ends_with_its_rows_or_by_the_clock(tmp_path: Path) -> None:
     rows = listed(groups(ground(["a cafe here", "a bank here", "by a church"]), n=3, negatives=2, seed=1), ground([]))
     loss = ListNetLoss(model, mini_batch_size=-1)
     before = model.predict([("cafe", LISTINGS[0])], show_progress_bar=False)[0]
-    fit_one = partial(fit, model, rows, loss, tmp_path, recipe, batch=1, epochs=2.0, falling=True)
+    fit_one = partial(fit, model, rows, loss, tmp_path, recipe, batch=1, epochs=2.0, falling=True, lr=2e-3)
     assert fit_one(until=time.time() + 600) == 6
     assert fit_one(until=0.0) == 1, "it stops where the time is over"
     assert model.predict([("cafe", LISTINGS[0])], show_progress_bar=False)[0] != before
