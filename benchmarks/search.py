@@ -6,7 +6,9 @@
 Each kind at each size is a process of its own, whose result is kept in OUT/results/; a run that was cut goes on by the
 same command. Recall@10 is against exact search in 32 bits over the same vectors. Speed is timed in turns with exact
 search, the best of three rounds, in one call (batch) and query by query (single). How the vectors are made:
-``benchmarks/search_vectors.py``. faiss-gpu is measured where this faiss has it and there is a GPU.
+``benchmarks/search_vectors.py``. With a limit the shipped rule is measured: few allowed tiles are compared one by one,
+of many more lists are looked into. What a selector alone gives at the same effort is in the JSON. faiss-gpu is measured
+where this faiss has it and there is a GPU.
 """
 
 from __future__ import annotations
