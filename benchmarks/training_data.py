@@ -2,7 +2,7 @@
 
 A tile of 512 x 512 pixels (as published) has three by three fields in four of twelve colours, with speckle; its text
 names these four, among sentences that say nothing, about 126 tokens in all (the published mean). Tiles of the same four
-colours cannot be told apart by text, so recall@1 stays below 1. Places lie 150 m apart on lines to the north. It is a
+colours cannot be told apart by text, so recall stays below 1. Places lie 150 m apart on lines to the north. It is a
 task to measure time by, and no picture of a town.
 """
 
