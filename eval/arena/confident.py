@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -84,7 +85,7 @@ def calibrated(s: Sureness, *, seed: int = 0) -> Calibrated:
         removed=s.removed,
         calibrated=s.calibrated,
         error=bootstrap_mean(1 - y, s.clusters, seed=seed),
-        smooth_ece=_resampled(s, smooth_ece, seed),
+        smooth_ece=_smooth_interval(s, seed),
         brier=bootstrap_mean((s.p - y) ** 2, s.clusters, seed=seed),
         base_brier=float(y.mean() * (1 - y.mean())),
         auroc=_resampled(s, auroc, seed) if 0 < y.mean() < 1 else None,
@@ -119,22 +120,44 @@ def smooth_ece(p: Floats, right: Floats) -> float:
     The residuals [n] are smoothed by a Gaussian that is reflected at 0 and 1, with the one width at which the error is
     as large as the width.
     """
+    return _smooth(p, right - p, len(p))
+
+
+def _smooth(p: Floats, residual: Floats, n: int) -> float:
     low, high = 1e-3, 1.0
     for _ in range(14):
         width = (low + high) / 2
-        if _smoothed(p, right - p, width) < width:
+        if _smoothed(p, residual, n, width) < width:
             high = width
         else:
             low = width
-    return float(_smoothed(p, right - p, high))
+    return float(_smoothed(p, residual, n, high))
 
 
-def _smoothed(p: Floats, residual: Floats, width: float) -> float:
-    """Integral over [0, 1] of the absolute smoothed residual, each point's kernel made to sum to one."""
-    t = np.linspace(0.0, 1.0, GRID)
+def _smoothed(p: Floats, residual: Floats, n: int, width: float) -> float:
+    """Integral over [0, 1] of the absolute smoothed residual of ``n`` points."""
+    density = _kernel(p.tobytes(), width) @ residual
+    return float(np.trapezoid(np.abs(density) / n, np.linspace(0.0, 1.0, GRID)))
+
+
+@lru_cache(maxsize=64)
+def _kernel(points: bytes, width: float) -> Floats:
+    """[GRID, n]: each point's kernel, made to sum to one. Resampling asks for the same ones over and over."""
+    p, t = np.frombuffer(points, dtype=np.float64), np.linspace(0.0, 1.0, GRID)
     kernel = sum(np.exp(-0.5 * ((t[:, None] - image) / width) ** 2) for image in (p, -p, 2.0 - p))
-    density = kernel / np.maximum(np.trapezoid(kernel, t, axis=0), 1e-12)
-    return float(np.trapezoid(np.abs(density @ residual) / len(p), t))
+    made: Floats = kernel / np.maximum(np.trapezoid(kernel, t, axis=0), 1e-12)
+    return made
+
+
+def _smooth_interval(s: Sureness, seed: int) -> Interval:
+    """As by :func:`_resampled`: a point that is drawn twice has its residual doubled, not its kernel."""
+    names, code = np.unique(np.asarray(s.clusters), return_inverse=True)
+    y = s.right.astype(np.float64)
+    residual = y - s.p
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
+    values = [_smooth(s.p, residual * row[code], int(row[code].sum())) for row in drawn]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Interval(value=smooth_ece(s.p, y), low=float(low), high=float(high), n=len(y), locations=len(names))
 
 
 def auroc(p: Floats, right: Floats) -> float:
