@@ -21,7 +21,15 @@ from typing import Self
 
 from agent.serving_bundle import JudgeBundle
 from agent.serving_flags import command, environment, vllm_build, vllm_problem
-from agent.serving_state import ServerState, find_server, state_path, stop_group, write_private
+from agent.serving_state import (
+    ServerState,
+    begun_server,
+    find_server,
+    is_watch,
+    state_path,
+    stop_group,
+    write_private,
+)
 from agent.settings import Settings
 from retriever.errors import ServerUnavailable
 
@@ -85,9 +93,12 @@ class ModelServer:
             if self._keep and (found := find_server(self.bundle)) is not None:
                 self._state, self.reused = found, True
                 return found
+            if self._keep and (begun := begun_server(self.bundle)) is not None:
+                self._say("the model server is still starting, or busy; it is waited for")
+                self._wait(begun)
+                self._state, self.reused = begun, True
+                return begun
             self._state = self._launch()
-            if self._keep:
-                write_private(state_path(self.bundle), asdict(self._state))
         return self._state
 
     def check(self) -> None:
@@ -135,24 +146,29 @@ class ModelServer:
             beside=tuple(self.bundle.beside),
             log=str(log),
         )
+        if self._keep:
+            # Before it answers: should this command be killed meanwhile, the server can still be found and stopped.
+            write_private(state_path(self.bundle), asdict(state))
         self._wait(state)
         return state
 
     def _wait(self, state: ServerState) -> None:
-        assert self._process is not None
         began = time.monotonic()
         try:
             while not state.answers():
-                if self._process.poll() is not None:
+                if not is_watch(state.pid) if self._process is None else self._process.poll() is not None:
                     raise ServerUnavailable(f"the model server ended while starting: {_why(Path(state.log))}")
                 if time.monotonic() - began > self._start_s:
                     raise ServerUnavailable(
                         f"the model server was not ready after {self._start_s:.0f} s: {_why(Path(state.log))}"
                     )
                 time.sleep(0.25)
-        except BaseException:
-            # Ctrl-C while waiting must not leave a server behind.
-            stop_group(state.pid, self._process)
+        except BaseException as error:
+            # Ctrl-C while waiting must not leave a server behind, nor end one that others may be using.
+            if self._process is not None or isinstance(error, ServerUnavailable):
+                stop_group(state.pid, self._process)
+                if self._keep:
+                    state_path(self.bundle).unlink(missing_ok=True)
             raise
         self._say(f"the model server is ready after {time.monotonic() - began:.0f} s")
 

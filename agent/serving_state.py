@@ -66,19 +66,25 @@ def find_server(bundle: JudgeBundle) -> ServerState | None:
     return state if state is not None and state.answers() else None
 
 
+def begun_server(bundle: JudgeBundle) -> ServerState | None:
+    """The kept server of this bundle that lives and does not answer yet, or is too busy to."""
+    state = _read_state(state_path(bundle))
+    return state if state is not None and is_watch(state.pid) else None
+
+
 def kept_servers() -> list[ServerState]:
     """Every kept server that lives, busy or not; state files of those that are gone are removed."""
     found = []
     for path in sorted(Settings().folder("servers").glob("*.json")):
         state = _read_state(path)
-        if state is not None and _is_watch(state.pid):
+        if state is not None and is_watch(state.pid):
             found.append(state)
         else:
             path.unlink(missing_ok=True)
     return found
 
 
-def _is_watch(pid: int) -> bool:
+def is_watch(pid: int) -> bool:
     """Whether this process is a server's watch: its number may belong to another program by now."""
     if Path("/proc/self/cmdline").exists():
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import json
 import math
@@ -190,6 +191,45 @@ def test_a_server_that_ends_while_starting_says_why_and_leaves_nothing(
     with pytest.raises(ServerUnavailable, match="no room for the cache"):
         server.start()
     assert not list((own_files / "servers").glob("*.json"))
+
+
+def test_a_server_that_is_still_starting_can_be_found_and_stopped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that started it may be killed before it answers."""
+    found: list[serving_state.ServerState] = []
+
+    def killed(state: serving_state.ServerState) -> bool:
+        found.extend(serving_state.kept_servers())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving, "vllm_problem", lambda: None)
+    monkeypatch.setattr(serving, "vllm_build", lambda: ("cpu", "0"))
+    monkeypatch.setattr(serving, "command", lambda *a, **k: [sys.executable, "-c", FAMILY])
+    monkeypatch.setattr(serving_state.ServerState, "answers", killed)
+    with pytest.raises(KeyboardInterrupt):
+        serving.ModelServer(JudgeBundle.find(folder), keep=True).start()
+    assert len(found) == 1
+    assert until(lambda: not members(found[0].pid))
+    assert serving_state.kept_servers() == []
+
+
+def test_a_server_that_another_command_began_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, process = JudgeBundle.find(folder), watch()
+    state = serving_state.ServerState(
+        pid=process.pid, url="http://127.0.0.1:9", key="k", base_model="b", judge_model="j", log=""
+    )
+    serving_state.write_private(serving_state.state_path(bundle), dataclasses.asdict(state))
+    answers = iter([False, False, True])
+    monkeypatch.setattr(serving, "vllm_problem", lambda: None)
+    monkeypatch.setattr(serving_state.ServerState, "answers", lambda self: next(answers))
+    server = serving.ModelServer(bundle, keep=True)
+    try:
+        assert until(lambda: serving_state.is_watch(process.pid))
+        assert server.start().pid == process.pid
+        assert server.reused
+    finally:
+        serving_state.stop_group(process.pid, process)
 
 
 def test_a_state_file_of_a_server_that_is_gone_is_not_believed(folder: Path) -> None:
