@@ -5,7 +5,7 @@
 The same model, data, batch, optimiser and machine for both, every run in its own processes. The plain trainer decodes
 and tokenises at every step, pads each text to the whole context, computes in 32 bits on a CPU and 16 on a GPU, takes
 other processes' features without gradients and writes its own over them, and never averages gradients. Printed for
-each: samples per second, peak memory of one process, best validation recall@10 and when the lower of the two bests was
+each: samples per second, peak memory of one process, best validation recall@1 and when the lower of the two bests was
 reached. Validation is not on the clock. Wall time counts other programs too, so the machine's load is printed with it.
 
 Without a recipe: ``benchmarks/training.yaml``, a CLIP of 5 million weights (most of them the tokens' table) on the made
@@ -95,7 +95,7 @@ class Clocked:
         self._check()
         if self.trainer.team.rank == 0:
             last = json.loads((self.trainer.out / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-            self.checks.append((self.spent, last["validation"]["mean"]["r@10"]))
+            self.checks.append((self.spent, last["validation"]["mean"]["r@1"]))
         self.began = time.monotonic()
 
 
