@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from retriever.index_approximate import CODES, _sample
 from retriever.index_plan import EXACT_BELOW, Plan, choose, lists
 from retriever.index_store import MOMENTS, STORE, Store
 
-IDS = {"encoder": "encoder-id", "gallery": "gallery-sha"}
+IDS: dict[str, Any] = {"encoder": "encoder-id", "gallery": "gallery-sha"}
 N, D = 1500, 32
 PLAN = Plan(factory=f"RR{D},IVF8,RaBitQ", effort=8, depth=N)
 """Every list and every row: what is left to differ are the store's 16 bits."""
