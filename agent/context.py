@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agent.rerankers.base import Kit, Reranker
 
 if TYPE_CHECKING:
+    from prompts.clients.base import ChatClient
     from retriever.gallery import Gallery
 
 
@@ -40,6 +41,8 @@ class Context:
     """Content store with the images of earlier commands on the same thread, each as ``<sha256>.png``."""
     weighs: bool = True
     """Whether to work out what each clue did; a benchmark that shows it to nobody does not."""
+    claims_client: Callable[[], ChatClient] | None = None
+    """Opens the chat model that reads claims in place of the rules; each turn opens and closes its own."""
     choose: Callable[[Sequence[Any], Any], Any] = lambda questions, state: questions[0]
     """Takes one of the questions that may be put (:class:`agent.questions.Scored`, best first, never empty)."""
     seen: dict[str, Any] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from agent.confidence import Posterior
 from agent.context import Context
 from agent.conversation import read
 from agent.effects import effects
+from agent.hearing import heard
 from agent.ledger import map_evidence
 from agent.reading import (
     area_of,
@@ -60,7 +61,7 @@ async def claims(state: State, runtime: Runtime[Context]) -> State:
     """What this turn says: new claims, or a question about what is already judged."""
     change = await aside(read, state, runtime.context)
     change["usage"] = Usage().to_json()
-    return change
+    return await heard(change, runtime.context)
 
 
 @timed
@@ -157,11 +158,11 @@ async def answer(state: State, runtime: Runtime[Context]) -> State:
 
 
 def _notes(state: State) -> list[str]:
-    """What the answer cannot be expected to do."""
+    """What is noted of this turn, and what the answer cannot be expected to do."""
     from agent.opening import untrained
 
     note = untrained([view for view, _ in state.get("images") or []])
-    return [note] if note else []
+    return [*(state.get("notes") or []), *([note] if note else [])]
 
 
 def _show(runtime: Runtime[Context], stage: str, tiles: Sequence[str], cells: Mapping[str, float]) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from retriever.errors import SightlineError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from prompts.clients.base import ChatClient
 
 MAX_IMAGE_BYTES = 50_000_000
 MAX_IMAGE_PIXELS = 64_000_000
@@ -54,6 +57,7 @@ def open_context(
     from retriever.gallery import Gallery
     from retriever.retrieve import Retriever
 
+    claims_client = _claims_client(settings)
     say("opening the gallery")
     gallery = Gallery.open(gallery_path)
     retriever = Retriever.open(gallery_path, settings.encoder)
@@ -76,9 +80,21 @@ def open_context(
             top=min(settings.top, settings.shortlist),
             images=images or {},
             image_folder=settings.folder("images"),
+            claims_client=claims_client,
         )
     finally:
         bench.stop()
+
+
+def _claims_client(settings: Settings) -> Callable[[], ChatClient] | None:
+    """What opens the chat model that reads claims, if one is named; a name that is none is told at once."""
+    if not settings.claims:
+        return None
+    from prompts.claims_model import open_client
+
+    opened = partial(open_client, settings.claims, os.environ.get("SIGHTLINE_CLAIMS_KEY", ""))
+    opened()
+    return opened
 
 
 def open_bench(settings: Settings, *, say: Say) -> Bench:

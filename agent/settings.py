@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """Base URL of an OpenAI-style server that already runs, for example ``http://127.0.0.1:8000/v1``."""
     backend: Backend = "auto"
     """Where the judge runs when no server is named."""
+    claims: str | None = None
+    """``URL|model`` of a chat model that reads claims in place of the rules; its key is SIGHTLINE_CLAIMS_KEY."""
     encoder: str = "sightline-mini"
     """The encoder that the gallery was indexed with: a shipped model, a folder, or an open_clip name."""
     reranker: str = "posterior"

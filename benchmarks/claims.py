@@ -1,6 +1,8 @@
 """How well claims are read from free text: precision, recall and F1 on hand-annotated descriptions.
 
-    python -m benchmarks.claims [--split heldout] [--file FILE...]
+    python -m benchmarks.claims [--split heldout] [--file FILE...] [--model URL NAME]
+
+With ``--model`` a chat model is scored beside the rules on the same texts (:mod:`benchmarks.claims_by_model`).
 
 A claim counts as found when kind, value, polarity and place all agree: the place is the octant of its bearing where
 there is one (for a road the axis, so that 90 and 270 agree), else the type of its relation. Intervals are 95 %
@@ -13,7 +15,7 @@ import argparse
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,10 @@ from retriever.geo import octant
 from retriever.types import Claim
 
 FILE = Path(__file__).resolve().parent.parent / "tests" / "data" / "claims_annotated.jsonl"
+KEPT = Path("runs/claims/readings.jsonl")
 KINDS = ("object", "name", "road", "junction", "building")
 Key = tuple[str, str, str, bool]
+Reader = Callable[[str], Sequence[Claim]]
 
 
 def load(path: Path, split: str | None = None) -> list[dict[str, Any]]:
@@ -73,11 +77,10 @@ def prf(counts: np.ndarray) -> np.ndarray:
     return np.stack([p, r, 2 * hits / np.maximum(found + wanted, 1)], axis=-1)
 
 
-def table(rows: Sequence[Mapping[str, Any]], **options: bool) -> dict[str, np.ndarray]:
+def table(rows: Sequence[Mapping[str, Any]], read: Reader = extract_claims, **options: bool) -> dict[str, np.ndarray]:
     """By kind and ``all``: counts of each description, ``[N, 3]``; ``options`` as for :func:`key`."""
     each = [
-        tally((key(c, **options) for c in extract_claims(row["text"])), (key(c, **options) for c in gold(row)))
-        for row in rows
+        tally((key(c, **options) for c in read(row["text"])), (key(c, **options) for c in gold(row))) for row in rows
     ]
     out = {kind: np.array([t[kind] for t in each]) for kind in KINDS}
     return {**out, "all": np.sum(list(out.values()), axis=0)}
@@ -92,8 +95,8 @@ def interval(counts: np.ndarray, *, samples: int = 2000, seed: int = 0) -> tuple
     return float(low), float(high)
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], title: str) -> str:
-    counts = table(rows)
+def markdown(rows: Sequence[Mapping[str, Any]], title: str, read: Reader = extract_claims) -> str:
+    counts = table(rows, read)
     lines = [
         f"### {title} (N = {len(rows)} descriptions)",
         "",
@@ -105,18 +108,18 @@ def markdown(rows: Sequence[Mapping[str, Any]], title: str) -> str:
         low, high = interval(counts[kind])
         lines.append(f"| {kind} | {counts[kind][:, 2].sum()} | {p:.3f} | {r:.3f} | {f:.3f} | {low:.3f} to {high:.3f} |")
     for name, options in (("at it and near it as one", {"at_is_near": True}), ("place ignored", {"place": False})):
-        looser = table(rows, **options)["all"]
+        looser = table(rows, read, **options)["all"]
         p, r, f = prf(looser.sum(axis=0))
         low, high = interval(looser)
         lines.append(f"| all, {name} | {looser[:, 2].sum()} | {p:.3f} | {r:.3f} | {f:.3f} | {low:.3f} to {high:.3f} |")
-    return "\n".join([*lines, "", *_apart(rows)])
+    return "\n".join([*lines, "", *_apart(rows, read)])
 
 
-def _apart(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _apart(rows: Sequence[Mapping[str, Any]], read: Reader) -> list[str]:
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for row in rows:
-        found = {key(c): c for c in extract_claims(row["text"])}
+        found = {key(c): c for c in read(row["text"])}
         for claim in gold(row):
             twin = found.get(key(claim))
             if twin is None:
@@ -132,11 +135,11 @@ def _apart(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"- {name}: {right[name]} of {total[name]} agree (of the found claims that carry one)" for name in total]
 
 
-def misses(rows: Sequence[Mapping[str, Any]]) -> str:
+def misses(rows: Sequence[Mapping[str, Any]], read: Reader = extract_claims) -> str:
     """Each description with what was missed (-) and invented (+)."""
     out = []
     for row in rows:
-        f, w = Counter(key(c) for c in extract_claims(row["text"])), Counter(key(c) for c in gold(row))
+        f, w = Counter(key(c) for c in read(row["text"])), Counter(key(c) for c in gold(row))
         if f != w:
             out += [f"{row['id']}: {row['text']}", *(f"  - {k}" for k in (w - f)), *(f"  + {k}" for k in (f - w))]
     return "\n".join(out)
@@ -147,20 +150,34 @@ def main() -> None:
     parser.add_argument("--file", type=Path, nargs="+", default=[FILE])
     parser.add_argument("--split", choices=["dev", "heldout", "all"], default="all")
     parser.add_argument("--misses", action="store_true", help="also list every difference")
+    parser.add_argument("--model", nargs=2, metavar=("URL", "NAME"), help="a chat model, scored beside the rules")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="where the model's readings are kept")
     args = parser.parse_args()
     rows = [row for path in args.file for row in load(path, args.split)]
     if not rows:
         parser.error(f"no description of the split {args.split} in {', '.join(map(str, args.file))}")
-    print(markdown(rows, args.split))
+    report(rows, args.split, with_misses=args.misses)
+    if args.model:
+        from benchmarks.claims_by_model import readings
+
+        url, name = args.model
+        report(rows, f"{args.split}, {name}", readings(rows, url, name, args.kept), with_misses=args.misses)
+
+
+def report(
+    rows: Sequence[Mapping[str, Any]], title: str, read: Reader = extract_claims, *, with_misses: bool = False
+) -> None:
+    print(markdown(rows, title, read))
     for lang in ("en", "zh", "mixed"):
         part = [row for row in rows if row["lang"] == lang]
         if not part:
             continue
-        p, r, f = prf(table(part)["all"].sum(axis=0))
-        low, high = interval(table(part)["all"])
+        counts = table(part, read)["all"]
+        p, r, f = prf(counts.sum(axis=0))
+        low, high = interval(counts)
         print(f"- {lang} (N = {len(part)}): precision {p:.3f}, recall {r:.3f}, F1 {f:.3f} ({low:.3f} to {high:.3f})")
-    if args.misses:
-        print("\n" + misses(rows))
+    if with_misses:
+        print("\n" + misses(rows, read))
 
 
 if __name__ == "__main__":

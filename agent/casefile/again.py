@@ -71,6 +71,7 @@ def claims(case: Case) -> Step:
     """The claims of the first description, read from its words again; later turns are read in their context."""
     from agent.conversation import extract
     from agent.language import language
+    from prompts.claims_model import BY_MODEL
 
     turns = {t["number"]: t for t in case.trace["turns"]}
     first = min((c.turn for c in case.claims), default=0)
@@ -78,6 +79,8 @@ def claims(case: Case) -> Step:
     then = [c for c in case.claims if c.turn == first and not c.asked]
     if not then or turns[first]["order"] or not text:
         return _skipped("claims", "there is no description in words to read again")
+    if any(str(note).startswith(BY_MODEL) for note in turns[first].get("notes") or []):
+        return _skipped("claims", "they were read by a chat model, which is not asked again")
     now = extract(text, case.query["lang"] or language(text), first, int(then[0].id[1:] or 1))
     if [_said(c) for c in now] == [_said(c) for c in then]:
         return _step("claims", [], f"the {len(now)} claims of turn {first} are read from its words again")
