@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -107,13 +106,15 @@ async def extract_or_rules(client: ChatClient, text: str, **options: Any) -> Cla
 
 def open_client(spec: str, key: str = "", *, concurrency: int = 8) -> ChatClient:
     """The client that ``URL|model`` names, ``http://127.0.0.1:8000/v1|my-model``. Raises ``SightlineError``."""
+    import httpx
+
     from prompts.clients.http import OpenAIClient
 
     url, _, model = (part.strip() for part in spec.partition("|"))
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and bool(model)
-    except ValueError:
+        parts = httpx.URL(url)
+        usable = parts.scheme in ("http", "https") and bool(re.fullmatch(r"[\w.:-]+", parts.host)) and bool(model)
+    except httpx.InvalidURL:
         usable = False
     if not usable:
         raise SightlineError(f"{clip(spec)!r} is not URL|model; write for example http://127.0.0.1:8000/v1|my-model")
@@ -276,9 +277,7 @@ def _claim(row: Mapping[str, Any], source: _Source, turn: int) -> tuple[int, Cla
 
 
 def _relation(row: Mapping[str, Any], value: str, source: _Source) -> Relation:
-    """``anchor`` means something with ``between`` and ``across`` only, and is left out elsewhere."""
-    kind, bearing, distance = row["type"], row["bearing_deg"], row["distance_m"]
-    anchor = row["anchor"] if kind in ("between", "across") else None
+    kind, bearing, distance, anchor = row["type"], row["bearing_deg"], row["distance_m"], row["anchor"]
     if bearing is not None and not 0 <= bearing <= 360:
         raise ReplyError(f"the bearing {bearing:g} of {value!r} is not within 0 to 360 degrees")
     if kind == "bearing" and bearing is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,16 +19,18 @@ from prompts.claims_model import (
     extract_with_model,
     most_claims,
     open_client,
+    read_claims,
     request,
     schema,
 )
-from prompts.clients import ChatReply, ChatRequest
+from prompts.clients import ChatReply, ChatRequest, parse_json
 from prompts.clients.http import OpenAIClient
 from prompts.clients.recorded import RecordedClient
 from retriever.errors import ReplyError, ServerUnavailable, SightlineError
 from retriever.kinds import kinds
 from retriever.types import Relation
 
+TEXTS = Path(__file__).parents[1] / "data"
 TEXT = "Facing east. There is a bank on my left, and maybe a church 50 m ahead.\nNo trees. The sign says 'Hop Kee'."
 
 
@@ -147,14 +150,33 @@ async def test_the_whole_description_is_no_quotation_of_a_clause() -> None:
         await read(answer(row(text)), of=text)
 
 
-async def test_a_claim_given_twice_is_one_and_an_idle_anchor_is_dropped() -> None:
-    twice = row("a bank on my left", relation={"type": "left", "bearing_deg": 360, "anchor": "church"})
+async def test_a_claim_given_twice_is_one() -> None:
+    twice = row("a bank on my left", relation={"type": "left", "bearing_deg": 360})
     found = await read(answer(BANK, twice))
     assert [(c.id, c.relation) for c in found] == [("c1", Relation(type="left", bearing_deg=0.0))]
 
 
 def test_a_long_text_may_hold_more_claims_than_a_short_one_up_to_a_bound() -> None:
     assert most_claims("a bank") < most_claims(TEXT) < most_claims(TEXT * 100) == most_claims("x" * MAX_CHARACTERS)
+
+
+def written(claims: Iterable[dict[str, Any]], text: str) -> list[Any]:
+    """What :func:`read_claims` makes of these claims in an answer."""
+    fields = ("span", "kind", "value", "relation", "count", "polarity", "hedge")
+    said = answer(*({field: claim[field] for field in fields} for claim in claims))
+    return read_claims(parse_json(said, schema()), text)
+
+
+def test_every_claim_of_the_rules_and_of_the_annotators_can_be_said_in_an_answer() -> None:
+    lines = (TEXTS / "claims_annotated.jsonl").read_text(encoding="utf-8").split("\n")
+    assert len(lines) > 100
+    for found in (json.loads(line) for line in lines if line):
+        text = found["text"]
+        by_rule = extract_claims(text)
+        assert written((c.to_json() for c in by_rule), text) == by_rule, "the rules' claims come back as they were"
+        annotated = written(({**c, "span": text[:200]} for c in found["claims"]), text)
+        kept = {(c["kind"], c["value"], c["polarity"]) for c in found["claims"]}
+        assert {(c.kind, c.value, c.polarity) for c in annotated} == kept
 
 
 # --- what is asked ------------------------------------------------------------------------------------------------
@@ -286,7 +308,20 @@ async def test_a_dead_endpoint_is_not_asked_a_second_time_round() -> None:
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("spec", ["", "http://x/v1", "|m", "ftp://x/v1|m", "http://|m", "http://[|m", "m|http://x/v1"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "",
+        "http://x/v1",
+        "|m",
+        "ftp://x/v1|m",
+        "http://|m",
+        "http://[|m",
+        "http://a b/v1|m",
+        "http://x:y/v1|m",
+        "m|http://x/v1",
+    ],
+)
 def test_a_setting_that_names_no_endpoint_is_refused(spec: str) -> None:
     with pytest.raises(SightlineError, match=r"is not URL\|model"):
         open_client(spec)
