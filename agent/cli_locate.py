@@ -188,9 +188,12 @@ def _one(
     room: Room, text: str, kept: list[tuple[str, str, Path]], within: str | None, as_json: bool, heat: Path | None
 ) -> None:
     from agent.desk import new_thread
+    from agent.hearing import claims_notes
 
     thread, images = new_thread(), [(view, sha) for view, sha, _ in kept]
     state = room.ask(text, thread=thread, query_id=thread, within=within, images=images, spoken=room.settings.lang)
+    for note in claims_notes(state):
+        room.screen.print(Text.assemble(("note: ", "yellow"), note))
     result = {**state["result"], "thread": thread}
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")

@@ -10,6 +10,11 @@ READ = ("description", "clue")
 """What a model reads. Corrections, answers and edits lean on the claims before them, which the rules compare."""
 
 
+def claims_notes(state: State) -> list[str]:
+    """Of a turn's notes, who read its claims, where a model was to."""
+    return [note for note in state.get("notes") or [] if note.startswith("the claims were read by")]
+
+
 async def heard(change: State, context: Context) -> State:
     """What a turn changes, with its new claims read by the model, and who read them in the notes.
 

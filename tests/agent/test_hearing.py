@@ -14,6 +14,7 @@ from desk_fakes import FakeGallery, FakeJudge, FakeRetriever
 from agent.casefile.again import claims as read_again
 from agent.context import Context
 from agent.desk import open_desk
+from agent.hearing import claims_notes
 from agent.opening import _claims_client
 from agent.rerankers import Kit, create
 from agent.settings import Settings
@@ -84,6 +85,8 @@ async def test_a_model_that_fails_leaves_the_turn_to_the_rules_and_the_reply_say
     (state,) = await talk(reader, gallery, tmp_path, ["There is a church here."])
     assert said(state) == [("c1", "church", "active")]
     assert "read by the rules" in state["reply"]["en"]
+    assert claims_notes(state) == state["notes"]
+    assert claims_notes({"notes": ["the shipped image encoder was trained on map tiles only"]}) == []
     assert "did not answer within 60 s" in state["reply"]["en"]
     assert reader.closed == 1
 
