@@ -101,7 +101,9 @@ class Trainer:
         """Run a stage to its end, or go on with it. ``draw=None`` trains the vision tower on dense labels alone."""
         params = [p for p in (*self.model.parameters(), *self.head.parameters()) if p.requires_grad]
         optimiser = torch.optim.AdamW(params, lr=stage.lr, weight_decay=0.02, betas=(0.9, 0.98))
-        seen, spent = self._resume(stage, optimiser)
+        seen, spent, ended = self._resume(stage, optimiser)
+        if ended:
+            return
         total = max(1, stage.samples // stage.batch_size)
         started = reported = saved = time.monotonic()
         while seen < stage.samples and spent + time.monotonic() - started < stage.minutes * 60:
@@ -236,17 +238,17 @@ class Trainer:
         torch.save(state, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").rename(path)
 
-    def _resume(self, stage: Stage, optimiser: Any) -> tuple[int, float]:
+    def _resume(self, stage: Stage, optimiser: Any) -> tuple[int, float, bool]:
+        """Samples seen, seconds spent, and whether the stage came to its end."""
         path = self.run / f"{stage.name}.pt"
         if not path.exists():
-            return 0, 0.0
+            return 0, 0.0, False
         state = torch.load(path, weights_only=True)
         self.load_weights(state["model"])
         self.head.load_state_dict(state["head"])
-        if state["final"]:
-            return stage.samples, state["seconds"]
-        optimiser.load_state_dict(state["optimiser"])
-        return state["seen"], state["seconds"]
+        if not state["final"]:
+            optimiser.load_state_dict(state["optimiser"])
+        return state["seen"], state["seconds"], state["final"]
 
 
 def _descend(loss: Any) -> None:
