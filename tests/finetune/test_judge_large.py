@@ -141,8 +141,7 @@ def test_the_command_trains_exports_and_goes_on_after_a_kill(base: Path, data: P
     lines = len(log)
     again = train(*words)  # every stage is done: only the export is made again
     assert again.exit_code == 0, again.output
-    later = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()][lines:]
-    assert {line["samples"] for line in later} == {24}
+    assert len((run / "log.jsonl").read_text().splitlines()) == lines
     trained = torch.load(run / "lora.pt", weights_only=True)["model"]
     assert all(torch.equal(trained[name], kept[name]) for name in kept)
 
