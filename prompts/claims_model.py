@@ -22,6 +22,7 @@ from prompts.claims_.groups import ROAD_FORMS
 from prompts.claims_.lexicon import lexicon
 from prompts.claims_.text import normalise
 from prompts.clients.base import ChatClient, ChatReply, ChatRequest, Message, clip, parse_json
+from prompts.clients.wire import Refused
 from retriever.errors import ReplyError, ServerUnavailable, SightlineError
 from retriever.kinds import kinds
 from retriever.types import Claim, Lang, Relation, RelationType, Usage
@@ -42,6 +43,8 @@ _TAG = re.compile(r"<(?=\s*/?\s*description)", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimsRead:
+    """The claims of one text, who read them, and what the asking cost."""
+
     claims: tuple[Claim, ...]
     by: str
     """The client's name, or ``rules``."""
@@ -96,16 +99,25 @@ async def extract_or_rules(client: ChatClient, text: str, **options: Any) -> Cla
     except SightlineError as error:
         options.pop("deadline_s", None)
         claims = extract_claims(text, **options)
-        by, note = (
-            "rules",
-            f"the claims were read by the rules, as the chat model failed ({clip(str(error), 200)})",
-        )
+        by, note = "rules", f"the claims were read by the rules, as the chat model {client.name} {_failure(error)}"
     used = (Usage(calls=1, prompt_tokens=r.prompt_tokens, completion_tokens=r.completion_tokens) for r in replies)
     return ClaimsRead(claims=tuple(claims), by=by, note=note, usage=sum(used, start=Usage()))
 
 
+def _failure(error: SightlineError) -> str:
+    """What went wrong, without the error's own words: they hold the endpoint's address and what it answered."""
+    if isinstance(error, Refused):
+        return f"refused with HTTP status {error.code}"
+    if isinstance(error, ServerUnavailable):
+        return "could not be reached or did not answer in time"
+    return "gave no usable answer" if isinstance(error, ReplyError) else f"reads at most {MAX_CHARACTERS} characters"
+
+
 def open_client(spec: str, key: str = "", *, concurrency: int = 8) -> ChatClient:
-    """The client that ``URL|model`` names, ``http://127.0.0.1:8000/v1|my-model``. Raises ``SightlineError``."""
+    """The client that ``URL|model`` names, ``http://127.0.0.1:8000/v1|my-model``.
+
+    Raises ``SightlineError``, also for an address with a user or a password in it; what was given is never repeated.
+    """
     import httpx
 
     from prompts.clients.http import OpenAIClient
@@ -114,10 +126,18 @@ def open_client(spec: str, key: str = "", *, concurrency: int = 8) -> ChatClient
     try:
         parts = httpx.URL(url)
         usable = parts.scheme in ("http", "https") and bool(re.fullmatch(r"[\w.:-]+", parts.host)) and bool(model)
+        secret = bool(parts.userinfo)
     except httpx.InvalidURL:
-        usable = False
+        usable = secret = False
     if not usable:
-        raise SightlineError(f"{clip(spec)!r} is not URL|model; write for example http://127.0.0.1:8000/v1|my-model")
+        raise SightlineError(
+            "what names the chat model for claims is not URL|model; write for example http://127.0.0.1:8000/v1|my-model"
+        )
+    if secret:
+        raise SightlineError(
+            "the address of the chat model for claims holds a user or a password; take them out and give the key "
+            "in SIGHTLINE_CLAIMS_KEY"
+        )
     return OpenAIClient(url, model, key, concurrency=concurrency, timeout_s=DEADLINE_S, dialect="openai")
 
 

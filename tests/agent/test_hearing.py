@@ -81,13 +81,15 @@ async def test_a_description_and_a_clue_are_read_by_the_model_and_the_reply_says
 async def test_a_model_that_fails_leaves_the_turn_to_the_rules_and_the_reply_says_why(
     gallery: FakeGallery, tmp_path: Path
 ) -> None:
-    reader = Reader({}, failing=ServerUnavailable("the model server did not answer within 60 s"))
+    reader = Reader({}, failing=ServerUnavailable("http://me:pw@x/v1 did not answer within 60 s"))
     (state,) = await talk(reader, gallery, tmp_path, ["There is a church here."])
     assert said(state) == [("c1", "church", "active")]
     assert "read by the rules" in state["reply"]["en"]
     assert claims_notes(state) == state["notes"]
     assert claims_notes({"notes": ["the shipped image encoder was trained on map tiles only"]}) == []
-    assert "did not answer within 60 s" in state["reply"]["en"]
+    assert "did not answer in time" in state["reply"]["en"]
+    assert "pw@x" not in json.dumps(state["reply"])
+    assert "pw@x" not in json.dumps(state["notes"])
     assert reader.closed == 1
 
 
