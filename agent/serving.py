@@ -163,12 +163,13 @@ class ModelServer:
                         f"the model server was not ready after {self._start_s:.0f} s: {_why(Path(state.log))}"
                     )
                 time.sleep(0.25)
-        except BaseException as error:
-            # Ctrl-C while waiting must not leave a server behind, nor end one that others may be using.
-            if self._process is not None or isinstance(error, ServerUnavailable):
+        except BaseException:
+            # Own: a failure or Ctrl-C must not leave it behind. Another command's: it may be in use, however long it
+            # takes to answer us, so it is only forgotten, and only once it is gone.
+            if self._process is not None:
                 stop_group(state.pid, self._process)
-                if self._keep:
-                    state_path(self.bundle).unlink(missing_ok=True)
+            if self._keep and (self._process is not None or not is_watch(state.pid)):
+                state_path(self.bundle).unlink(missing_ok=True)
             raise
         self._say(f"the model server is ready after {time.monotonic() - began:.0f} s")
 

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent.parent
 QUESTIONS = tuple(
     ChatRequest(messages=(Message.of("user", f"claim {i}"),), choices=("yes", "no"), max_tokens=1) for i in range(4)
 )
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="counts processes through /proc")
 
 
 @pytest.fixture(autouse=True)
@@ -232,6 +233,36 @@ def test_a_server_that_another_command_began_is_waited_for(folder: Path, monkeyp
         serving_state.stop_group(process.pid, process)
 
 
+@needs_proc
+def test_a_command_that_waited_in_vain_leaves_anothers_server_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, process = JudgeBundle.find(folder), watch()
+    path = serving_state.state_path(bundle)
+    state = {"url": "http://127.0.0.1:9", "key": "k", "base_model": "b", "judge_model": "j", "log": ""}
+    path.write_text(json.dumps({"pid": process.pid, **state}))
+    monkeypatch.setattr(serving, "vllm_problem", lambda: None)
+    monkeypatch.setattr(serving_state.ServerState, "answers", lambda self: False)
+    try:
+        assert until(lambda: len(members(process.pid)) == 3)
+        with pytest.raises(ServerUnavailable, match="was not ready after 0 s"):
+            serving.ModelServer(bundle, keep=True, start_s=0.0).start()
+        assert len(members(process.pid)) == 3
+        assert path.exists(), "whoever began it, or stops it, finds it by this"
+    finally:
+        serving_state.stop_group(process.pid, process)
+
+    def ends(self: serving_state.ServerState) -> bool:
+        monkeypatch.setattr(serving, "is_watch", lambda pid: False)
+        return False
+
+    monkeypatch.setattr(serving, "begun_server", lambda bundle: serving_state.ServerState(pid=process.pid, **state))
+    monkeypatch.setattr(serving_state.ServerState, "answers", ends)
+    with pytest.raises(ServerUnavailable, match="ended while starting"):
+        serving.ModelServer(bundle, keep=True).start()
+    assert not path.exists()
+
+
 def test_a_state_file_of_a_server_that_is_gone_is_not_believed(folder: Path) -> None:
     bundle = JudgeBundle.find(folder)
     path = serving_state.state_path(bundle)
@@ -279,9 +310,6 @@ def until(condition: object, seconds: float = 30.0) -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="counts processes through /proc")
 
 
 @needs_proc
