@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -79,14 +80,17 @@ def _names(database: Path) -> Path:
 @asynccontextmanager
 async def _postgres(url: str) -> AsyncIterator[Kept]:
     if not url.startswith(("postgres://", "postgresql://")):
-        raise SightlineError(f"{SETTING} is {url[:40]!r}, which is no postgres:// address; correct or unset it")
+        # The rest of what is set may hold a password.
+        scheme = re.match(r"[a-z0-9+.-]{1,20}(?=://)", url)
+        begins = f"begins with {scheme[0]}://, not with" if scheme else "does not begin with"
+        raise SightlineError(f"{SETTING} {begins} postgres://; correct or unset it")
     try:
         saver_class = importlib.import_module("langgraph.checkpoint.postgres.aio").AsyncPostgresSaver
         store_class = importlib.import_module("langgraph.store.postgres.aio").AsyncPostgresStore
     except ImportError as error:
         raise SightlineError(
             f"{SETTING} asks for Postgres, but its package is not installed ({error}); "
-            "run: pip install langgraph-checkpoint-postgres 'psycopg[binary]', or unset the variable"
+            "run: pip install 'sightline[postgres]', or unset the variable"
         ) from None
     async with AsyncExitStack() as stack:
         try:
