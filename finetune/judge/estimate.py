@@ -30,6 +30,8 @@ INSIDES = 34
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
+    """What a run would take on one device: parameters by number, memory in gigabytes, time in hours."""
+
     parameters: int
     adapter: int
     gigabytes: float
@@ -56,7 +58,7 @@ def estimate(recipe: LargeRecipe, source: str | Path, *, device: str) -> Estimat
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, revision=recipe.revision)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"the configuration of {source} cannot be read ({type(error).__name__}): name its folder as base"

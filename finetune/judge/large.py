@@ -8,7 +8,7 @@ alone. Anything that ``from_pretrained`` loads as a Qwen3-VL will do, so the tes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from prompts.listing import listing_order
 from retriever.errors import ModelError
 
 STANCES = ("supports", "contradicts", "unknown")
+STAGE_KEYS = ("samples", "minutes", "batch_size", "lr", "max_tokens")
+"""What every stage of a recipe says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +53,35 @@ class LargeRecipe:
 
     @classmethod
     def load(cls, path: Path) -> LargeRecipe:
-        """Raises ``ModelError`` for a key that is not known or missing, or a side that gives no whole tokens."""
+        """Raises ``ModelError`` for a key that is unknown or missing, or a value that no run could use."""
         try:
             recipe = cls(**yaml.safe_load(path.read_text(encoding="utf-8")))
         except (OSError, TypeError, yaml.YAMLError) as error:
             raise ModelError(f"{path} is no recipe for a large judge: {error}") from None
-        if recipe.side <= 0 or recipe.side % (PATCH * MERGE):
+        if not _positive(recipe.side) or recipe.side % (PATCH * MERGE):
             raise ModelError(f"{path}: side {recipe.side} is not a multiple of {PATCH * MERGE} pixels")
-        if {"look", "lora"} - set(recipe.stages):
-            raise ModelError(f"{path} needs the stages look and lora")
+        wrong = recipe._wrong()
+        if wrong:
+            raise ModelError(f"{path}: {wrong}")
         return recipe
+
+    def _wrong(self) -> str:
+        """What no run could use, in words; empty for nothing."""
+        if not _is_float(self.dtype):
+            return f"dtype {self.dtype!r} is none of torch's; write bfloat16, float16 or float32"
+        if not isinstance(self.lora, Mapping) or not all(_positive(self.lora.get(key)) for key in ("r", "alpha")):
+            return "lora needs r and alpha, both over 0"
+        if not isinstance(self.stages, Mapping) or {"look", "lora"} - set(self.stages):
+            return "it needs the stages look and lora"
+        known = {f.name for f in fields(Stage)} - {"name", "seed"}
+        for name, stage in self.stages.items():
+            given = set(stage) if isinstance(stage, Mapping) else set()
+            if given - known:
+                return f"stage {name} has an unknown key {min(map(str, given - known))!r}; there are {sorted(known)}"
+            bad = [key for key in STAGE_KEYS if key not in given or not _positive(stage[key])]
+            if bad:
+                return f"stage {name} needs {bad[0]}, a number over 0"
+        return ""
 
     @property
     def visual_tokens(self) -> int:
@@ -68,6 +89,15 @@ class LargeRecipe:
 
     def stage(self, name: str) -> Stage:
         return Stage(name=name, seed=self.seed, **self.stages[name])
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def _is_float(name: Any) -> bool:
+    found = getattr(torch, name, None) if isinstance(name, str) else None
+    return isinstance(found, torch.dtype) and found.is_floating_point
 
 
 def is_large(path: Path) -> bool:

@@ -213,10 +213,49 @@ def test_the_shipped_recipes_are_recipes(name: str) -> None:
     assert not is_large(RECIPES.parent / "recipe.yaml")
 
 
-@pytest.mark.parametrize("bad", [{"side": 100}, {"nonsense": 1}, {"stages": {}}])
-def test_a_broken_recipe_is_one_sentence(base: Path, tmp_path: Path, bad: dict[str, Any]) -> None:
-    with pytest.raises(ModelError):
-        LargeRecipe.load(recipe_file(tmp_path, base, **bad))
+STAGE = {"minutes": 5, "batch_size": 2, "lr": 0.01, "samples": 24, "max_tokens": 700}
+
+
+def without(key: str) -> dict[str, Any]:
+    return {"stages": {"look": STAGE, "lora": {k: v for k, v in STAGE.items() if k != key}}}
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"side": 100}, "side 100"),
+        ({"side": "wide"}, "side wide"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"stages": {}}, "the stages look and lora"),
+        ({"dtype": "bfloat61"}, "dtype 'bfloat61'"),
+        ({"dtype": "int8"}, "dtype 'int8'"),
+        ({"lora": {"alpha": 8}}, "lora needs r and alpha"),
+        (without("max_tokens"), "stage lora needs max_tokens"),
+        (without("minutes"), "stage lora needs minutes"),
+        ({"stages": {"look": STAGE, "lora": {**STAGE, "lr": "1e-4"}}}, "stage lora needs lr, a number"),
+        ({"stages": {"look": {**STAGE, "sample": 1}, "lora": STAGE}}, "stage look has an unknown key 'sample'"),
+        ({"stages": {"look": None, "lora": STAGE}}, "stage look needs samples"),
+    ],
+)
+def test_a_broken_recipe_is_one_sentence(tmp_path: Path, bad: dict[str, Any], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        LargeRecipe.load(recipe_file(tmp_path, Path("hub/base"), **bad))
+
+
+def test_the_configuration_is_read_at_the_recipes_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoConfig
+
+    asked: list[Any] = []
+
+    def read(source: Any, **options: Any) -> Any:
+        asked.append(options.get("revision"))
+        raise OSError("nothing is there")
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", read)
+    recipe = LargeRecipe.load(recipe_file(tmp_path, Path("hub/base"), revision="abc123"))
+    with pytest.raises(ModelError, match="configuration"):
+        estimate(recipe, recipe.base, device="cpu")
+    assert asked == ["abc123"]
 
 
 def test_the_tokenizer_of_the_test_has_the_large_models_control_tokens(base: Path) -> None:
