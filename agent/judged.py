@@ -14,6 +14,8 @@ SAW: tuple[Saw, ...] = ("pixels", "facts")
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
+    """The judge's probability that a tile is the place described."""
+
     p_match: float
     """Of ``yes`` against ``no``, 0..1, on the scale of the judge's fit where there is one."""
     p_model: float
@@ -28,6 +30,8 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class Stanced:
+    """The judge's stance on each claim about a tile, one token each."""
+
     evidence: tuple[Evidence, ...]
     """One for each claim, in the ledger's order; where on the tile it was found is not asked."""
     sure: tuple[float, ...]
@@ -38,6 +42,8 @@ class Stanced:
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
+    """The judge's evidence for each claim and its sentences in both languages."""
+
     evidence: tuple[Evidence, ...]
     """One for each claim, in the ledger's order."""
     explanation: Explanation

@@ -2,7 +2,7 @@
 
 One sequence holds the whole conversation about a tile: *look* -> listing, *score* -> yes or no, *explain* -> JSON.
 Loss falls on the answers only, and, as a dense signal, on the last token of every claim line, where the model is asked
-for the claim's stance: those labels teach the hidden state at the claim, and nothing reads them at inference.
+for the claim's stance. ``agent.judge.Judge.stances`` reads those very positions at inference.
 """
 
 from __future__ import annotations

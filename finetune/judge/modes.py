@@ -72,6 +72,8 @@ def asked_pairs(pairs: Any, n: int, *, seed: int) -> list[Asked]:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
+    """What one way to teach answers on the validation pairs."""
+
     p: np.ndarray
     """Probability of yes against no, one for each pair."""
     parsed: float | None
