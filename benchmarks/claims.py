@@ -1,4 +1,6 @@
-"""How well claims are read from free text: precision, recall and F1 on hand-annotated descriptions.
+"""How well claims are read from free text: precision, recall and F1 on annotated descriptions.
+
+The texts and their annotations were written by a language model that saw map facts and tiles.
 
     python -m benchmarks.claims [--split heldout] [--file FILE...] [--model URL NAME]
 

@@ -1,4 +1,4 @@
-"""What stands on the query's side of a pair: a text and the claims that it makes, generated or written by hand."""
+"""What stands on the query's side of a pair: a text and the claims that it makes, generated or of the ``hand`` ones."""
 
 from __future__ import annotations
 
@@ -89,7 +89,10 @@ def _witness(
 
 
 def hand_written(tiles: Tiles, rows: Sequence[Mapping[str, Any]]) -> list[Witness]:
-    """Descriptions written by people, with the claims that the extractor reads in them."""
+    """The ``hand`` descriptions, free prose by a language model that saw map facts and tiles.
+
+    Their claims are those that the extractor reads in them.
+    """
     found = []
     for row in rows:
         true = tiles.gallery.nearest(row["lat"], row["lon"])
