@@ -1,10 +1,11 @@
 """The judge's probability put on a scale where one half is the border: slope and offset fitted on validation areas.
 
 A small judge's probabilities lie close together and not around one half, so a verdict at one half says little. The fit
-moves the log-odds, ``slope * logit(p) + offset`` with a slope above 0: the order of tiles stays as it is, and every
-place that asks whether a probability is over one half asks the right question. Made by ``sightline calibrate
-verdict``, kept under ``verdicts`` in ``confidence.json`` for one judge (model, prompt, what it saw); a judge without
-one answers as it always did.
+moves the log-odds, ``slope * logit(p) + offset`` with a slope above 0: no order of tiles is turned round, and every
+place that asks whether a probability is over one half asks the right question. Log-odds are bounded before the fit, and
+by the posterior once more after it (:data:`retriever.posterior.MAX_LOGIT`): what lies beyond a bound becomes equal.
+Made by ``sightline calibrate verdict``, kept under ``verdicts`` in ``confidence.json`` for one judge (model, prompt,
+what it saw); a judge without one answers as it always did.
 """
 
 from __future__ import annotations

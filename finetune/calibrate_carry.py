@@ -1,7 +1,11 @@
-"""The posterior and the gate of a judge, written again for its fitted probabilities: the same posterior, other numbers.
+"""The posterior and the gate of a judge, written again for its fitted probabilities.
 
 A fit of the verdict replaces ``logit(p)`` by ``slope * logit(p) + offset``. With the weight of the judge divided by the
-slope, and what that adds to every judged cell added to "elsewhere" and "outside" too, every posterior stays as it was.
+slope, and what that adds to every judged cell added to "elsewhere" and "outside" too, a posterior stays as it was where
+every shortlisted cell is judged and no fitted log-odds go beyond the posterior's bound
+(:data:`retriever.posterior.MAX_LOGIT`). Elsewhere it moves: log-odds beyond the bound are cut off, so such cells lose
+what lies beyond it and may become equal; and a cell that was not judged does not get what the judged ones get, so that
+it stands ``match * offset / slope`` nats lower against them than before (higher where the offset is negative).
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ def _carried(fit: Row, name: str, slope: float, offset: float) -> Row:
 
 
 def carry_gates(path: Path, judge: str, name: str) -> int:
-    """The same for the gates' file: margins are differences between cells, which do not change."""
+    """The same for the gates' file: margins are differences between cells, and move only where the posterior does."""
     if not path.exists() or name == judge:
         return 0
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -2,7 +2,8 @@
 
 Logistic regression of the label on the log-odds of the judge's own probability, matches and no-matches weighing the
 same: ``slope`` and ``offset`` such that one half is where both are equally likely. The slope stays above 0, so no order
-changes. Only validation areas are taken: a threshold fitted on test areas would be measured on what it was made of.
+is turned round. Only validation areas are taken: a threshold fitted on test areas would be measured on what it was
+made of.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Fit:
 def read_cases(pairs: Sequence[Path], answers: Sequence[Path]) -> tuple[list[Case], str]:
     """The answered pairs and the judge that answered. Failures to answer are left out.
 
-    Raises ``SightlineError`` for an area that is not of the validation split, and for answers of several judges.
+    Raises ``SightlineError`` for an area that is not of the validation split, for a pair answered twice, a ``p`` that
+    is no probability, and for answers of several judges.
     """
     known = {pair.id: pair for path in pairs for pair in read_pairs(path)}
     wrong = sorted({p.area for p in known.values() if not is_validation(p.area)})
@@ -79,12 +81,18 @@ def read_cases(pairs: Sequence[Path], answers: Sequence[Path]) -> tuple[list[Cas
         raise SightlineError(f"{wrong[0]} is no validation area: fit the verdict on {', '.join(KEPT['validation'])}")
     cases: list[Case] = []
     judges: set[str] = set()
+    seen: set[str] = set()
     for path in answers:
         for row in _rows(path):
             if row.get("error") is not None:
                 continue
             if "p" not in row or "judge" not in row or row.get("pair_id") not in known:
                 raise SightlineError(f"{path} holds a line that answers none of these pairs with a probability")
+            if row["pair_id"] in seen:
+                raise SightlineError(f"{path} answers the pair {row['pair_id']} a second time; keep one answer each")
+            if not _is_probability(row["p"]):
+                raise SightlineError(f"{path}: the p of the pair {row['pair_id']} is no number from 0 to 1")
+            seen.add(row["pair_id"])
             judges.add(str(row["judge"]).partition(":")[2] or str(row["judge"]))
             pair = known[row["pair_id"]]
             cases.append(Case(p=float(row["p"]), match=pair.label == "match", place=pair.place, area=pair.area))
@@ -93,6 +101,10 @@ def read_cases(pairs: Sequence[Path], answers: Sequence[Path]) -> tuple[list[Cas
     if len(cases) < MIN_PAIRS or len({c.match for c in cases}) < 2:
         raise SightlineError(f"{len(cases)} answered pairs are too few to fit a verdict; ask at least {MIN_PAIRS}")
     return cases, judges.pop()
+
+
+def _is_probability(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def is_validation(area: str) -> bool:

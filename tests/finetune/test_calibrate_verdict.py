@@ -23,7 +23,7 @@ from prompts.clients.recorded import RecordedClient
 from retriever.errors import ModelError, SightlineError
 from retriever.pair_frozen import load_frozen
 from retriever.pairs import Pair, write_pairs
-from retriever.posterior import Features, Prior, Weights
+from retriever.posterior import MAX_LOGIT, Features, Prior, Weights
 
 NAME = "m+judge/v2@12345678"
 
@@ -103,6 +103,22 @@ def test_test_areas_few_pairs_and_two_judges_are_refused(some: list[Pair], tmp_p
         read_cases([pairs], [answers])
 
 
+@pytest.mark.parametrize("p", [None, "0.5", True, math.nan, 1.2])
+def test_a_probability_that_is_none_is_refused(some: list[Pair], tmp_path: Path, p: object) -> None:
+    pairs, answers = written(tmp_path, some, "moscow")
+    rows = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
+    rows[5]["p"] = p
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(SightlineError, match="is no number from 0 to 1"):
+        read_cases([pairs], [answers])
+
+
+def test_a_pair_that_is_answered_twice_is_refused(some: list[Pair], tmp_path: Path) -> None:
+    pairs, answers = written(tmp_path, some, "moscow")
+    with pytest.raises(SightlineError, match="a second time"):
+        read_cases([pairs], [answers, answers])
+
+
 def test_the_command_writes_what_the_judge_then_uses(some: list[Pair], tmp_path: Path) -> None:
     pairs, answers = written(tmp_path, some, "moscow")
     out = tmp_path / "confidence.json"
@@ -161,6 +177,28 @@ def test_the_posterior_stays_where_it_was(tmp_path: Path) -> None:
     assert after.outside == pytest.approx(before.outside, abs=1e-6)
     for tile, p in before.cells.items():
         assert after.cells[tile] == pytest.approx(p, abs=1e-6)
+
+
+def test_where_the_posterior_moves_it_moves_as_much_as_is_said(tmp_path: Path) -> None:
+    out, slope, offset = tmp_path / "confidence.json", 4.0, 1.0
+    found = dataclasses.replace(fit(crowded(400)), slope=slope, offset=offset)
+    out.write_text(json.dumps({"fits": [posterior_fit()]}), encoding="utf-8")
+    save(out, tmp_path / "gate.json", found, NAME, {})
+    fitted, prior = VerdictFit(slope=slope, offset=offset), Prior.of(np.random.default_rng(0).normal(size=50))
+
+    def ratio(judge: str, ps: tuple[float | None, float]) -> float:
+        """Nats by which the first cell stands over the second."""
+        features = {f"t{i}": Features(retrieval=1.0, p_match=p) for i, p in enumerate(ps)}
+        cells = load(judge, "e", out).posterior(features, prior).cells
+        return math.log(cells["t0"] / cells["t1"])
+
+    name = fitted_name(NAME, slope, offset)
+    assert ratio(name, (None, fitted(0.4))) - ratio(NAME, (None, 0.4)) == pytest.approx(-1.4 * offset / slope)
+    for p in (0.02, 0.95):
+        assert abs(slope * math.log(p / (1 - p)) + offset) > MAX_LOGIT
+        beyond = slope * math.log(p / (1 - p)) + offset - math.copysign(MAX_LOGIT, p - 0.5)
+        moved = ratio(name, (fitted(p), fitted(0.4))) - ratio(NAME, (p, 0.4))
+        assert moved == pytest.approx(-1.4 / slope * beyond)
 
 
 def test_a_judge_without_a_fit_is_as_it_was_and_a_broken_file_is_said_so(tmp_path: Path) -> None:
