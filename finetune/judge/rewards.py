@@ -25,6 +25,7 @@ from prompts.readback import agrees
 from prompts.schema import MAX_CLAIMS, read_reply
 from prompts.wording import explain
 from retriever.errors import ModelError, ReplyError
+from retriever.models import write_atomic
 from retriever.types import Stance
 
 STANCES, WORDS, CONCLUSION = 0.5, 0.3, 0.2
@@ -54,6 +55,8 @@ def _last(text: str, mark: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
+    """A pair to be explained, and the stance that the map gives each of its claims, by claim id."""
+
     sample: Sample
     truth: Mapping[str, Stance]
 
@@ -84,7 +87,7 @@ def collect(
 ) -> list[dict[str, Any]]:
     """The best reply to each question, one line of ``path`` each; what is answered there is not asked again."""
     done = _kept(path)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in done), encoding="utf-8")
+    write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in done).encode())
     answered = {row["question"] for row in done}
     left = [i for i in range(questions) if i not in answered]
     with path.open("a", encoding="utf-8") as file:

@@ -86,6 +86,15 @@ def test_the_best_reply_is_kept_and_a_killed_collection_goes_on(
     assert len(asked) == len(both) == len(path.read_text().splitlines()) == 6
     assert {json.loads(line)["question"] for line in path.read_text().splitlines()} == set(range(6))
 
+    def killed(path: Path, data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    before = path.read_bytes()
+    monkeypatch.setattr(rewards, "write_atomic", killed)
+    with pytest.raises(KeyboardInterrupt):
+        collect(None, encoder, pairs, path, questions=6, tries=3, seed=1)
+    assert path.read_bytes() == before, "a kill before the new file is whole loses nothing"
+
 
 def test_a_rewarded_reply_is_what_is_learned(run: Run, pairs: Pairs) -> None:
     encoder = tuning_encoder(run.tokenizer, "explanation", "verdict_first")
