@@ -114,6 +114,10 @@ class Method(_Strict):
         """Its name in the report and of its file."""
         return self.label or self.name
 
+    def explained(self, top: int) -> int:
+        """Tiles explained per query, ``top`` being what holds for methods that say nothing else."""
+        return top if self.top is None else self.top
+
     @property
     def sees(self) -> str:
         """What it looks at."""

@@ -73,14 +73,24 @@ def cost_section(title: str, runs: Sequence[SetRun]) -> Section:
             ]
         )
     text = [
-        "Means per query, each method counted as if it had asked alone and had looked at every tile itself. Calls of "
-        "one query run together, so call seconds add up to more than passes on the clock; wall seconds are the median "
-        "over the queries that ran alone and took nothing from the file of answers (how many in brackets). "
+        f"Means per query, each method counted as if it had asked alone{_looks(runs)}. Calls of one query run "
+        "together, so call seconds add up to more than passes on the clock; wall seconds are the median over the "
+        "queries that ran alone and took nothing from the file of answers (how many in brackets). "
         "Explanations are not in here. A failed tile keeps its place, a failed query is a miss."
     ]
     header = ["method", "queries", "calls", "pictures", "image tokens", "prompt tokens", "output tokens"]
     header += ["call seconds", "wall seconds", "failed queries", "failed tiles"]
     return Section(title=f"Cost and failures: {title}", text=text, grids=[Grid(header=header, rows=rows)])
+
+
+def _looks(runs: Sequence[SetRun]) -> str:
+    """Whether the looks at the tiles are in the numbers, as the headers say."""
+    once = {m.header.get("looks") == "once" for run in runs for m in run.methods.values()}
+    if once == {True}:
+        return "; looks at the tiles are not counted: they were made before, as in a desk in use"
+    if once == {False}:
+        return " and had looked at every tile itself"
+    return "; some runs count every look at a tile, others made them before and do not count them"
 
 
 def reasons_section(runs: Sequence[SetRun]) -> Section | None:

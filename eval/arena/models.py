@@ -75,7 +75,7 @@ def opened(config: Config, methods: Iterable[Method], encoder: Encoder, say: Say
     from agent.opening import open_bench
     from agent.settings import Settings
 
-    needed = any(m.name not in UNJUDGED for m in methods) or config.explain.top
+    needed = any(m.name not in UNJUDGED or m.explained(config.explain.top) for m in methods)
     if not needed or (config.judge.backend == "none" and config.judge.server is None):
         kit = Kit(encoder=encoder, confidence=conf.load("none", encoder.id))
         yield Models(slots=(Slot(kit=kit),), judge="none", adapter="", encoder=encoder.id)

@@ -97,8 +97,8 @@ async def _set(
     opened_gallery = Gallery.open(gallery)
     judged, plain = (models.benches(opened_gallery, judged=judged) for judged in (True, False))
     if config.judge.looks == "once":
-        most = max((m.limit or len(frozen.asked) for m in methods), default=0)
-        tiles = dict.fromkeys(c.tile_id for asked in frozen.order()[:most] for c in asked.candidates)
+        todo = _todo(config, methods, frozen, retry)
+        tiles = dict.fromkeys(c.tile_id for asked in todo for c in asked.candidates)
         say(f"{frozen.name}: a look at each of {len(tiles)} tiles")
         await look_ahead(judged[0], tiles)
     total = Done(judged=0, kept=0, failed=0)
@@ -112,6 +112,16 @@ async def _set(
         path = _folder(config, frozen) / COUNTER
         await counterfactuals(judged[0], frozen, config.counterfactuals, path, models.judge)
     return total
+
+
+def _todo(config: Config, methods: Sequence[Method], frozen: Frozen, retry: bool) -> list[Asked]:
+    """Queries that some method, or one of its shuffles, has no line for yet."""
+    found: dict[str, Asked] = {}
+    for method in methods:
+        for shuffle in range(method.shuffles + 1):
+            known = {row["query_id"] for row in _lines(file_of(_folder(config, frozen), method.key, shuffle), retry)[1]}
+            found |= {a.query.id: a for a in _wanted(frozen, method.limit) if a.query.id not in known}
+    return list(found.values())
 
 
 def _folder(config: Config, frozen: Frozen) -> Path:
@@ -137,7 +147,7 @@ async def _method(
     known = _resumed(path, header, retry)
     wanted = _wanted(frozen, method.limit)
     explained = {a.query.id for a in wanted[: config.explain.limit]}
-    top = config.explain.top if method.top is None else method.top
+    top = method.explained(config.explain.top)
     todo = [
         (asked, top if asked.query.id in explained and not shuffle else 0)
         for asked in wanted
@@ -195,7 +205,7 @@ def _header(config: Config, models: Models, method: Method, frozen: Frozen, shuf
         "judge": "none" if unjudged else models.judge,
         "adapter": "" if unjudged else models.adapter,
         "encoder": models.encoder,
-        "explainer": "" if shuffle or not config.explain.top else models.judge,
+        "explainer": "" if shuffle or not method.explained(config.explain.top) else models.judge,
         "looks": config.judge.looks,
         "confidence": confidence.note,
         "made_by": f"sightline arena run CONFIG --only {method.key}",
@@ -207,7 +217,7 @@ def _resumed(path: Path, header: dict[str, Any], retry: bool) -> set[str]:
 
     Raises ``EvaluationError`` where the lines are another method's, judge's or of other candidates.
     """
-    rows = list(repair(path))
+    rows, lines = _lines(path, retry)
     if not rows:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"header": header}, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -216,11 +226,16 @@ def _resumed(path: Path, header: dict[str, Any], retry: bool) -> set[str]:
     wrong = sorted(key for key in header if kept.get(key) != header[key])
     if wrong:
         raise EvaluationError(f"{path} was made otherwise ({', '.join(wrong)} differ); name another out or label")
-    lines = [row for row in rows[1:] if not (retry and _failed(row))]
     if len(lines) < len(rows) - 1:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (rows[0], *lines))
         write_atomic(path, text.encode())
     return {row["query_id"] for row in lines}
+
+
+def _lines(path: Path, retry: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """All rows of a file, the header first, and the lines that stand; with ``retry`` those that failed do not."""
+    rows = list(repair(path))
+    return rows, [row for row in rows[1:] if not (retry and _failed(row))]
 
 
 def _failed(row: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from agent.rerankers import ContractError
 from agent.rerankers.identity import Identity
 from eval.arena.config import read_config
 from eval.arena.frozen import load
+from eval.arena.models import opened
 from eval.arena.records import read_runs
 from eval.arena.run import run
 from eval.cli import register
@@ -165,6 +167,52 @@ def test_a_second_start_judges_nothing_and_repairs_a_half_written_line(gallery: 
     again = [json.loads(x) for x in lines_of(tmp_path, "oracle")]
     assert [x.get("query_id") for x in again] == [json.loads(x).get("query_id") for x in whole.splitlines()]
     assert json.loads(call("run", str(path), "--json").stdout)["judged"] == 0
+
+
+def test_only_tiles_of_queries_still_to_do_are_looked_at(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[set[str]] = []
+
+    async def look(bench: Any, tiles: Any) -> None:
+        looked.append(set(tiles))
+
+    monkeypatch.setattr("eval.arena.run.look_ahead", look)
+    parts = {"judge": {"backend": "none", "looks": "once"}}
+    made = read_config(config(gallery, tmp_path, methods=[{"name": "identity", "limit": 2}], **parts))
+    run(made)
+    frozen = load(tmp_path / "out" / "sets" / "town")
+    first, *later = ({c.tile_id for c in asked.candidates} for asked in frozen.order()[:3])
+    assert looked == [first | later[0]]
+    run(made)
+    assert looked[1] == set()
+    run(read_config(config(gallery, tmp_path, methods=[{"name": "identity", "limit": 3}], **parts)))
+    assert looked[2] == later[1]
+    assert [path.name for path in (tmp_path / "out/sets/town").glob("*.rankings.jsonl")] == ["identity.rankings.jsonl"]
+
+
+def test_a_methods_own_reasons_need_the_judge_and_are_its_headers(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = [{"name": "identity", "top": 1}, {"name": "oracle", "top": 0}]
+    run(read_config(config(gallery, tmp_path, methods=methods, explain={"top": 0})))
+    assert json.loads(lines_of(tmp_path, "identity")[0])["header"]["explainer"] == "none"
+    assert json.loads(lines_of(tmp_path, "oracle")[0])["header"]["explainer"] == ""
+
+    def none(settings: Any, *, say: Any) -> Any:
+        return SimpleNamespace(judge=None, why="nobody")
+
+    monkeypatch.setattr("agent.opening.open_bench", none)
+    asked = {"backend": "vllm"}
+    quiet = read_config(config(gallery, tmp_path, methods=methods[1:], explain={"top": 3}, judge=asked))
+    with opened(quiet, quiet.methods, LOAD("sightline-mini"), print) as models:
+        assert models.judge == "none", "no method asks for a judge or explains a tile"
+    loud = read_config(config(gallery, tmp_path, methods=methods, explain={"top": 0}, judge=asked))
+    with (
+        pytest.raises(EvaluationError, match="need a judge"),
+        opened(loud, loud.methods, LOAD("sightline-mini"), print),
+    ):
+        pass
 
 
 def test_a_report_reads_past_a_half_written_line(gallery: Gallery, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from eval.arena.aims import aims_section
 from eval.arena.asking import CountingClient, Replies
 from eval.arena.config import chosen_sets, read_config
-from eval.arena.costs import alone, shuffle_section
+from eval.arena.costs import alone, cost_section, shuffle_section
 from eval.arena.frozen import Asked, Frozen, Places
 from eval.arena.measuring import board, pooled
 from eval.arena.outside import outside, outside_section
@@ -87,6 +87,19 @@ def test_time_to_an_explained_answer_is_a_ratio_with_an_interval(run: SetRun) ->
     assert section is not None
     assert section.grids[0].rows[0][-1] == "yes/yes"
     assert "as in a desk in use" in section.text[0]
+
+
+def test_the_costs_say_whether_looks_are_counted(run: SetRun) -> None:
+    def said(*looks: str) -> str:
+        methods = {
+            key: dataclasses.replace(m, header={**m.header, "looks": how})
+            for (key, m), how in zip(run.methods.items(), looks, strict=True)
+        }
+        return cost_section("g", [dataclasses.replace(run, methods=methods)]).text[0]
+
+    assert "looks at the tiles are not counted" in said("once", "once")
+    assert "had looked at every tile itself" in said("each", "each")
+    assert "some runs count every look" in said("once", "each")
 
 
 def test_seconds_of_company_and_of_kept_answers_do_not_count(run: SetRun) -> None:
