@@ -58,13 +58,19 @@ def frozen(
     pairs = [p for p in test.pairs if not view or p.query.view == view]
     systems = [_system(path, read_predictions(path, test.pairs)) for path in predictions or []]
     if judge or server:
-        path = out or Path("runs/testset") / f"{judge or 'server'}{'' if saw == 'pixels' else '-' + saw}.jsonl"
+        path = out or _answers(judge or "server", saw, test)
         reasons = "stances" if stances else "explain" if evidence else ""
         chosen = {p.id for p in _ask(pairs, judge, server, path, limit, saw, reasons, galleries, data, backend)}
         said = [p for p in read_predictions(path, test.pairs) if p.pair_id in chosen]
         systems.append(System(judge or server, SHOWN[saw], {p.pair_id: p for p in said}))
     report = make(test, systems, command=shlex.join(["sightline", *sys.argv[1:]]), seed=seed)
     typer.echo(json.dumps(to_json(report), ensure_ascii=False) if as_json else to_markdown(report))
+
+
+def _answers(name: str, saw: str, test: FrozenSet) -> Path:
+    """Where answers go without ``--out``: pairs that are not the set's have a file of their own."""
+    parts = [name, *([saw] if saw != "pixels" else []), *([] if test.version else [test.sha256[:10]])]
+    return Path("runs/testset") / f"{'-'.join(parts)}.jsonl"
 
 
 def _others(paths: list[Path]) -> FrozenSet:

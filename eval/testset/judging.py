@@ -57,8 +57,12 @@ class Galleries:
         return self._open[name]
 
 
-def kept(path: Path, judge: str) -> dict[str, dict[str, Any]]:
-    """What an earlier run answered, by pair id. Raises ``EvaluationError`` where another judge wrote the file."""
+def kept(path: Path, judge: str, reasons: Reasons = "") -> dict[str, dict[str, Any]]:
+    """What an earlier run answered, by pair id: of the verdicts those that have the ``reasons`` too.
+
+    Raises ``EvaluationError`` where another judge wrote the file.
+    """
+    wanted = {"": (), "stances": ("evidence",), "explain": ("evidence", "explanation")}[reasons]
     if not path.is_file():
         return {}
     found = {}
@@ -69,18 +73,23 @@ def kept(path: Path, judge: str) -> dict[str, dict[str, Any]]:
             continue  # a line cut short by a kill is asked again
         if row.get("by") != judge:
             raise EvaluationError(f"{path} holds the answers of {row.get('by')}, not of {judge}: name another --out")
-        found[row["pair_id"]] = row
+        if "error" in row or all(part in row for part in wanted):
+            found[row["pair_id"]] = row
     return found
 
 
 async def run(
     judge: Judge, pairs: Sequence[Pair], galleries: Galleries, out: Path, *, reasons: Reasons = "", say: Say
 ) -> None:
-    """Ask about every pair that ``out`` does not answer yet, and add the answers to it one by one."""
+    """Ask about every pair that ``out`` does not answer yet, and add the answers to it one by one.
+
+    An answer without the ``reasons`` that are wanted is asked for again; those to other pairs stay as they are.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
-    done = kept(out, judge.name)
-    _rewrite(out, done)
+    done = kept(out, judge.name, reasons)
     left = [p for p in pairs if p.id not in done]
+    again = {p.id for p in left}
+    _rewrite(out, {pair: row for pair, row in kept(out, judge.name).items() if pair not in again})
     gate = asyncio.Semaphore(AT_ONCE)
     finished = len(pairs) - len(left)
     with out.open("a", encoding="utf-8") as file:
@@ -99,7 +108,7 @@ async def run(
 
 
 def _rewrite(out: Path, done: dict[str, dict[str, Any]]) -> None:
-    """Without the lines that were cut short."""
+    """Without the lines that were cut short, and those that are asked for again."""
     part = out.with_name(out.name + ".part")
     part.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in done.values()), encoding="utf-8")
     part.replace(out)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from eval.cli_testset import _answers, _others
 from eval.controls import auroc as plain_auroc
 from eval.protocol import EvaluationError
 from eval.testset import FROZEN
@@ -24,7 +25,7 @@ from eval.testset.report import System, make, slices, to_json, to_markdown
 from eval.testset.scores import agreement, auroc, balanced_accuracy, score, stance_scores, twins
 from prompts.listing import parse_listing
 from retriever.pair_frozen import PARTS, load_frozen
-from retriever.pairs import NEGATIVES, PairError
+from retriever.pairs import NEGATIVES, PairError, write_pairs
 
 
 @pytest.fixture(scope="module")
@@ -348,6 +349,45 @@ def test_answers_of_another_judge_are_not_mixed(few, tmp_path: Path) -> None:
     path.write_text(json.dumps({"pair_id": few[0].id, "by": "other", "verdict": "match"}) + "\n", encoding="utf-8")
     with pytest.raises(EvaluationError, match="other"):
         kept(path, "mine")
+
+
+def test_what_was_answered_without_the_reasons_that_are_wanted_now_is_asked_again(tmp_path: Path) -> None:
+    path, answer = tmp_path / "p.jsonl", {"by": "mine", "verdict": "match"}
+    rows = [
+        {"pair_id": "plain", **answer},
+        {"pair_id": "stances", **answer, "evidence": []},
+        {"pair_id": "words", **answer, "evidence": [], "explanation": {"en": "", "zh": ""}},
+        {"pair_id": "failed", "by": "mine", "error": "no answer"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert set(kept(path, "mine")) == {"plain", "stances", "words", "failed"}
+    assert set(kept(path, "mine", "stances")) == {"stances", "words", "failed"}
+    assert set(kept(path, "mine", "explain")) == {"words", "failed"}
+
+
+async def test_asking_for_reasons_later_leaves_the_answers_to_other_pairs(
+    few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(judge, pair, galleries, *, reasons):
+        return {"pair_id": pair.id, "by": judge.name, "verdict": "match"} | ({"evidence": []} if reasons else {})
+
+    monkeypatch.setattr("eval.testset.judging.answer", answer)
+    out, galleries = tmp_path / "p.jsonl", Galleries(tmp_path, None)
+    await run(FakeJudge(), few[:4], galleries, out, say=lambda done, total: None)
+    await run(FakeJudge(), few[:2], galleries, out, reasons="stances", say=lambda done, total: None)
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert {r["pair_id"]: "evidence" in r for r in rows} == {p.id: n < 2 for n, p in enumerate(few[:4])}
+    assert len(rows) == 4
+
+
+def test_answers_to_other_pairs_have_a_file_of_their_own(frozen, few, tmp_path: Path) -> None:
+    other, third = tmp_path / "other.jsonl", tmp_path / "third.jsonl"
+    write_pairs(other, few[:4])
+    write_pairs(third, few[4:8])
+    names = {_answers("mini-judge", "pixels", test).name for test in (frozen, _others([other]), _others([third]))}
+    assert len(names) == 3
+    assert "mini-judge.jsonl" in names, "that of the frozen set"
+    assert _answers("mini-judge", "facts", frozen).name == "mini-judge-facts.jsonl"
 
 
 def test_a_listing_becomes_claims_where_things_lie() -> None:
