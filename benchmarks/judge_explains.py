@@ -77,8 +77,8 @@ async def tell_all(judge: Judge, cases: Sequence[Case], seed: int) -> list[Told]
     for case in cases:
         far = np.flatnonzero(outside_m(case.gallery, case.lat, case.lon) >= FAR_M)
         todo += [
-            (case, case.gallery.nearest(case.lat, case.lon), True),
-            (case, case.gallery.ids[rng.choice(far)], False),
+            (case, case.gallery.nearest(case.lat, case.lon)),
+            (case, case.gallery.ids[rng.choice(far)]),
         ]
     try:
         return await asyncio.gather(*(one(*item) for item in todo))
