@@ -67,7 +67,7 @@ def _address(process: subprocess.Popen[str]) -> str:
     said = ""
     for line in process.stderr:
         said += line
-        found = re.search(r"at (http://[\d.:]+)", line)
+        found = re.search(r"^serving .* at (http://[\d.:]+)", line)  # the judge's address is said before
         if found:
             return found[1]
     raise SightlineError(f"the desk was not served: {said.strip()[-500:]}")

@@ -242,7 +242,7 @@ async def test_the_terminal_names_branches_and_lists(desk: Desk) -> None:
 async def test_postgres_that_is_not_there_is_said_plainly(
     gallery: FakeGallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for url, says in (("postgres://127.0.0.1:1/x", "Postgres|postgres"), ("mysql://x", "no postgres:// address")):
+    for url, says in (("postgres://127.0.0.1:1/x", "Postgres|postgres"), ("mysql://x", "not with postgres://")):
         monkeypatch.setenv(SETTING, url)
         with pytest.raises(SightlineError, match=says):
             async with open_desk(context_of(gallery, None, tmp_path), tmp_path / "threads.sqlite"):
