@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
-from prompts.clients.base import ChatRequest, ImagePart, Message, TextPart
+from prompts.clients.base import ChatRequest, ImagePart, Message, TextPart, closed_object
 from prompts.render import claim_words
 from retriever.errors import ModelError, ReplyError
 from retriever.types import Claim
@@ -85,28 +85,19 @@ def load_annotate(name: str) -> AnnotateTemplate:
     )
 
 
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
 _STRING = {"type": "string"}
-_POINTS = {"type": "array", "items": _object({"en": _STRING, "zh": _STRING})}
-PRODUCER_SCHEMA = _object(
+_POINTS = {"type": "array", "items": closed_object({"en": _STRING, "zh": _STRING})}
+PRODUCER_SCHEMA = closed_object(
     {
-        "aspects": {"type": "array", "items": _object({"aspect": {"enum": list(ASPECTS)}, "seen": _STRING})},
+        "aspects": {"type": "array", "items": closed_object({"aspect": {"enum": list(ASPECTS)}, "seen": _STRING})},
         "text": _STRING,
     }
 )
-INSPECTOR_SCHEMA = _object({c: _object({"ok": {"type": "boolean"}, "why": _STRING}) for c in CRITERIA})
-PAIR_SCHEMA = _object(
+INSPECTOR_SCHEMA = closed_object({c: closed_object({"ok": {"type": "boolean"}, "why": _STRING}) for c in CRITERIA})
+PAIR_SCHEMA = closed_object(
     {"agree": _POINTS, "differ": _POINTS, "verdict": {"enum": list(CLOSING)}, "en": _STRING, "zh": _STRING}
 )
-PARAPHRASE_SCHEMA = _object({"text": _STRING})
+PARAPHRASE_SCHEMA = closed_object({"text": _STRING})
 
 
 def seen_block(readings: Sequence[tuple[str, str]], objects: Sequence[tuple[str, str]]) -> str:

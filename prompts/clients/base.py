@@ -187,6 +187,16 @@ class ChatClient(Protocol):
         ...
 
 
+def closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object with exactly these properties, as servers that enforce a schema want it."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 def parse_json(text: str, schema: Mapping[str, Any]) -> Any:
     """The one JSON value in ``text``, held to ``schema``. Raises ``ReplyError`` on anything else."""
     import jsonschema

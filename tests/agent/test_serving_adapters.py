@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from serving_kit import LAYER, tensors
 
 from agent import serving_flags, serving_state
 from agent.serving_bundle import JudgeBundle
@@ -17,19 +18,7 @@ from prompts.clients.golden import Golden
 from prompts.clients.recorded import RecordedClient
 from retriever.errors import ModelError
 
-LAYER = "base_model.model.model.layers.0.q_proj"
 QUESTION = ChatRequest(messages=(Message.of("user", "Is it here?"),), choices=("yes", "no"), max_tokens=1)
-
-
-def tensors(path: Path, shapes: dict[str, list[int]]) -> None:
-    """A safetensors file with zeros."""
-    header, at = {}, 0
-    for name, shape in shapes.items():
-        size = 4 * math.prod(shape)
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + size]}
-        at += size
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(at))
 
 
 def adapter(folder: Path, rank: int) -> Path:

@@ -9,11 +9,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from finetune.judge.run import Recipe, Run
 from prompts.listing import list_facts
 from retriever.gallery import fact_to_json
 from retriever.types import Claim, Fact, Relation
 
 KINDS = ("cafe", "park", "pharmacy", "bus_stop", "bank", "school")
+
+
+def tiny_run(folder: Path, stages: dict[str, dict[str, float]]) -> Run:
+    """A run on such tiles, whose base has learned nothing."""
+    recipe = Recipe(
+        seed=1,
+        vocab_size=900,
+        model={"width": 64, "layers": 2, "vision_width": 64, "depth": 2},
+        reserve=0.5,
+        lora={"r": 8, "alpha": 16},
+        witnesses_per_tile=1,
+        stages=stages,
+    )
+    return Run(write_tiles(folder / "data"), folder / "run", recipe)
 
 
 def write_tiles(folder: Path, *, train: int = 24, validation: int = 8) -> Path:

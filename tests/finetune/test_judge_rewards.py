@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from judge_tiles import write_tiles
+from judge_tiles import tiny_run
 
 from finetune.judge import rewards
 from finetune.judge.modes import tuning_encoder
 from finetune.judge.rewards import BAR, collect, question, reward, rewarded_draw
-from finetune.judge.run import Recipe, Run
+from finetune.judge.run import Run
 from finetune.judge.tasks import Pairs
 from prompts.listing import Finding
 from prompts.schema import write_reply
@@ -25,17 +25,8 @@ from retriever.errors import ModelError
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    recipe = Recipe(
-        seed=1,
-        vocab_size=900,
-        model={"width": 64, "layers": 2, "vision_width": 64, "depth": 2},
-        reserve=0.5,
-        lora={"r": 8, "alpha": 16},
-        witnesses_per_tile=1,
-        stages={"rewards": {"minutes": 3, "batch_size": 4, "lr": 0.01, "samples": 48, "questions": 6, "tries": 3}},
-    )
-    folder = tmp_path_factory.mktemp("rewards")
-    return Run(write_tiles(folder / "data"), folder / "run", recipe)
+    stages = {"rewards": {"minutes": 3, "batch_size": 4, "lr": 0.01, "samples": 48, "questions": 6, "tries": 3}}
+    return tiny_run(tmp_path_factory.mktemp("rewards"), stages)
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from judge_tiles import write_tiles
+from judge_tiles import tiny_run
 
 from agent.judge import Judge
 from finetune.judge.modes import TEMPLATES, asked_pairs, tell, tuning_encoder
-from finetune.judge.run import Recipe, Run
+from finetune.judge.run import Run
 from finetune.judge.tasks import Pairs, verdict_draw
 from prompts.clients.base import ImagePart
 from prompts.clients.recorded import RecordedClient
@@ -29,17 +29,8 @@ WAYS = sorted(TEMPLATES)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with a tokenizer and listings, whose base has learned nothing."""
-    recipe = Recipe(
-        seed=1,
-        vocab_size=900,
-        model={"width": 64, "layers": 2, "vision_width": 64, "depth": 2},
-        reserve=0.5,
-        lora={"r": 8, "alpha": 16},
-        witnesses_per_tile=1,
-        stages={"lora": STAGE},
-    )
-    folder = tmp_path_factory.mktemp("modes")
-    return Run(write_tiles(folder / "data"), folder / "run", recipe)
+    stages = {"lora": STAGE}
+    return tiny_run(tmp_path_factory.mktemp("modes"), stages)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from claims_kit import only, place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,17 +32,6 @@ def _benchmark() -> ModuleType:
 
 bench = _benchmark()
 FORMS = {"straight", "curved", "dead_end", "one_way", "wide", "narrow", "runs"}
-
-
-def only(text: str, value: str) -> Claim:
-    found = [c for c in extract_claims(text) if c.value == value]
-    assert len(found) == 1, [c.value for c in extract_claims(text)]
-    return found[0]
-
-
-def place(text: str, value: str) -> tuple[str, float | None]:
-    relation = only(text, value).relation
-    return relation.type, relation.bearing_deg
 
 
 PLACES = [

@@ -2,67 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from claims_kit import BANK, GOOD, TEXT, answer, read, row, says
 
 from prompts.claims import extract_claims
-from prompts.claims_model import (
-    BY_MODEL,
-    MAX_CHARACTERS,
-    extract_or_rules,
-    extract_with_model,
-    most_claims,
-    open_client,
-    read_claims,
-    request,
-    schema,
-)
-from prompts.clients import ChatReply, ChatRequest, parse_json
-from prompts.clients.http import OpenAIClient
-from prompts.clients.recorded import RecordedClient
-from retriever.errors import ReplyError, ServerUnavailable, SightlineError
+from prompts.claims_form import most_claims, read_claims, schema
+from prompts.claims_model import BY_MODEL, MAX_CHARACTERS, extract_or_rules, extract_with_model, request
+from prompts.clients import parse_json
+from retriever.errors import ReplyError, SightlineError
 from retriever.kinds import kinds
 from retriever.types import Relation
 
 TEXTS = Path(__file__).parents[1] / "data"
-TEXT = "Facing east. There is a bank on my left, and maybe a church 50 m ahead.\nNo trees. The sign says 'Hop Kee'."
-
-
-def row(span: str, value: str = "bank", kind: str = "object", **given: Any) -> dict[str, Any]:
-    place = {"type": "near", "bearing_deg": None, "distance_m": None, "anchor": None}
-    relation = {**place, **given.pop("relation", {})}
-    rest = {"count": None, "polarity": True, "hedge": False, **given}
-    return {"span": span, "kind": kind, "value": value, "relation": relation, **rest}
-
-
-BANK = row("a bank on my left", relation={"type": "left", "bearing_deg": 0})
-AHEAD = {"type": "front", "bearing_deg": 90, "distance_m": 50}
-GOOD = [
-    row("The sign says 'Hop Kee'", "Hop Kee", "name"),
-    BANK,
-    row("maybe a church 50 m ahead", "church", relation=AHEAD, hedge=True),
-    row("No trees", "tree", polarity=False),
-]  # fmt: skip
-
-
-def answer(*rows: Any) -> str:
-    return json.dumps({"claims": list(rows)}, ensure_ascii=False)
-
-
-def says(*texts: str) -> RecordedClient:
-    """A model that gives these answers in turn, the last one for ever."""
-    left = list(texts)
-    return RecordedClient(lambda _: ChatReply(text=left.pop(0) if len(left) > 1 else left[0], prompt_tokens=7))
-
-
-async def read(*texts: str, of: str = TEXT) -> list[Any]:
-    return await extract_with_model(says(*texts), of)
 
 
 async def test_an_answer_becomes_claims_numbered_in_the_texts_order() -> None:
@@ -249,102 +205,3 @@ async def test_a_text_too_long_for_the_model_is_left_to_the_rules() -> None:
     found = await extract_or_rules(says(answer()), text)
     assert [c.value for c in found.claims] == ["church"]
     assert "at most 20000" in found.note
-
-
-# --- over HTTP ----------------------------------------------------------------------------------------------------
-
-
-def server(handler: Callable[[httpx.Request], Any]) -> OpenAIClient:
-    return OpenAIClient("http://model.test/v1", "big", transport=httpx.MockTransport(handler), dialect="openai")
-
-
-def completion(text: str, finish: str = "stop") -> httpx.Response:
-    return httpx.Response(200, json={"choices": [{"message": {"content": text}, "finish_reason": finish}]})
-
-
-async def test_the_schema_travels_to_the_endpoint_and_its_answer_back() -> None:
-    bodies: list[Any] = []
-
-    def handler(asked: httpx.Request) -> httpx.Response:
-        bodies.append(json.loads(asked.content))
-        return completion(answer(*GOOD))
-
-    assert len(await extract_with_model(server(handler), TEXT)) == 4
-    assert bodies[0]["response_format"]["json_schema"]["schema"] == schema()
-    assert TEXT in bodies[0]["messages"][1]["content"]
-
-
-async def test_an_answer_cut_off_is_not_read_in_part() -> None:
-    with pytest.raises(ReplyError, match="cut off"):
-        await extract_with_model(server(lambda _: completion(answer(BANK)[:-3], "length")), TEXT)
-
-
-async def test_a_slow_endpoint_is_given_up_at_the_deadline() -> None:
-    async def handler(_: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(30)
-        return completion(answer())
-
-    found = await extract_or_rules(server(handler), TEXT, deadline_s=0.05)
-    assert found.by == "rules"
-    assert "did not answer in time" in found.note
-    assert "model.test" not in found.note, "notes go into replies and case files; the address is no part of them"
-
-
-async def test_an_endpoint_that_refuses_is_named_with_its_status_and_not_with_its_words() -> None:
-    found = await extract_or_rules(server(lambda _: httpx.Response(401, json={"error": "bad key sk-secret"})), TEXT)
-    assert found.by == "rules"
-    assert "openai:big refused with HTTP status 401" in found.note
-    assert "secret" not in found.note
-    assert "model.test" not in found.note
-
-
-async def test_a_rate_limit_is_waited_out_and_an_endless_one_is_told() -> None:
-    replies = [httpx.Response(429, headers={"retry-after": "0"}, json={}), completion(answer(BANK))]
-    assert len(await extract_with_model(server(lambda _: replies.pop(0)), TEXT)) == 1
-    with pytest.raises(ServerUnavailable, match="overloaded"):
-        await extract_with_model(server(lambda _: httpx.Response(429, headers={"retry-after": "0"}, json={})), TEXT)
-
-
-async def test_a_dead_endpoint_is_not_asked_a_second_time_round() -> None:
-    calls: list[ChatRequest] = []
-
-    def dead(asked: ChatRequest) -> Exception:
-        calls.append(asked)
-        return ServerUnavailable("nobody there")
-
-    with pytest.raises(ServerUnavailable, match="nobody there"):
-        await extract_with_model(RecordedClient(dead), TEXT)
-    assert len(calls) == 1
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        "",
-        "http://x/v1",
-        "|m",
-        "ftp://x/v1|m",
-        "http://|m",
-        "http://[|m",
-        "http://a b/v1|m",
-        "http://x:y/v1|m",
-        "m|http://x/v1",
-    ],
-)
-def test_a_setting_that_names_no_endpoint_is_refused(spec: str) -> None:
-    with pytest.raises(SightlineError, match=r"is not URL\|model"):
-        open_client(spec)
-
-
-@pytest.mark.parametrize(
-    "spec", ["http://me:s3cret@127.0.0.1:9/v1|m", "https://s3cret@x/v1|m", "http://me:s3cret@x/v1", "me:s3cret@x|m"]
-)
-def test_a_password_in_the_setting_is_refused_and_not_repeated(spec: str) -> None:
-    with pytest.raises(SightlineError) as caught:
-        open_client(spec)
-    assert "s3cret" not in str(caught.value)
-    assert ("SIGHTLINE_CLAIMS_KEY" in str(caught.value)) == (spec.startswith("http") and "|" in spec)
-
-
-def test_a_setting_names_the_endpoint_and_the_model() -> None:
-    assert open_client(" http://127.0.0.1:8000/v1 | org/model:8b ").name == "openai:org/model:8b"

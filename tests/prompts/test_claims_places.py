@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from claims_kit import only, place
 
 from prompts.claims import extract_claims
 from prompts.claims_.compass import bearing_en, bearing_zh
-from retriever.types import Claim
-
-
-def only(text: str, value: str) -> Claim:
-    found = [c for c in extract_claims(text) if c.value == value]
-    assert len(found) == 1, [c.value for c in extract_claims(text)]
-    return found[0]
-
-
-def place(text: str, value: str) -> tuple[str, float | None]:
-    relation = only(text, value).relation
-    return relation.type, relation.bearing_deg
 
 
 @pytest.mark.parametrize(
