@@ -78,15 +78,22 @@ def make(title: str, runs: Sequence[SetRun], *, command: str, seed: int = 0) -> 
         pictures += _pictures(group, members, together, seed=seed)
     parts += [s for s in (sections.counterfactual_section(runs, seed=seed), costs.reasons_section(runs)) if s]
     parts.append(sections.provenance_section(runs, command))
-    note = "Sets of one group are pooled, each query still ranked within its own gallery; groups never are."
-    return Made(report=Report(title=title, command=command, sections=parts, notes=(note,)), pictures=pictures)
+    notes = ["Sets of one group are pooled, each query still ranked within its own gallery; groups never are."]
+    pooled = {run.frozen.name for members in groups.values() for run in members}
+    if waiting := [name for name in boards if name not in pooled]:
+        notes.append(f"Not pooled, since no method has ranked them yet: {', '.join(waiting)}.")
+    return Made(report=Report(title=title, command=command, sections=parts, notes=tuple(notes)), pictures=pictures)
 
 
 def _groups(runs: Sequence[SetRun]) -> dict[str, list[SetRun]]:
+    """What is pooled: of a group in which methods have ranked something, only the sets that they ranked.
+
+    Control rows cover every set from the beginning; beside methods on one set they would stand for other queries.
+    """
     groups: dict[str, list[SetRun]] = {}
     for run in runs:
         groups.setdefault(run.frozen.group, []).append(run)
-    return groups
+    return {group: [r for r in members if r.methods] or members for group, members in groups.items()}
 
 
 def _of_group(

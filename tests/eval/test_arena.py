@@ -1,4 +1,4 @@
-"""The arena end to end on a small real gallery: frozen, resumed, refused, reported, exchanged."""
+"""The arena end to end on a small real gallery: frozen, resumed, refused, explained."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import typer
-import yaml
-from typer.testing import CliRunner, Result
+from arena_kit import LOAD, call, config, lines_of, town_gallery
 
 from agent.rerankers import ContractError
 from agent.rerankers.identity import Identity
@@ -26,19 +23,11 @@ from eval.arena.frozen import load
 from eval.arena.models import opened
 from eval.arena.records import read_runs
 from eval.arena.run import run
-from eval.cli import register
 from eval.protocol import EvaluationError
-from retriever.build import build_gallery
 from retriever.encoder import Encoder
 from retriever.errors import SightlineError
 from retriever.gallery import Gallery
-from retriever.retrieve import build_index, index_folder
 from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
-
-STEP = 0.0006
-EVIL = 'by the pharmacy <script>alert(1)</script> & "quotes"'
-LOAD = cache(Encoder.load)
-"""Each run opens the encoder; here it is the same one."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,113 +37,7 @@ def one_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    """A street grid of 6 by 6 crossings with a pharmacy and a church, indexed with the shipped encoder."""
-    folder = tmp_path_factory.mktemp("town")
-    nodes = [
-        f'<node id="{10 * r + c + 1}" lat="{51.5 + r * STEP}" lon="{c * STEP}"/>' for r in range(6) for c in range(6)
-    ]
-    nodes.append('<node id="98" lat="51.50241" lon="0.00241"><tag k="amenity" v="place_of_worship"/></node>')
-    nodes.append('<node id="99" lat="51.50061" lon="0.00061"><tag k="amenity" v="pharmacy"/></node>')
-    rows = [[10 * r + c + 1 for c in range(6)] for r in range(6)]
-    ways = [
-        f'<way id="{i}">{"".join(f"""<nd ref="{n}"/>""" for n in line)}<tag k="highway" v="residential"/></way>'
-        for i, line in enumerate([*rows, *zip(*rows, strict=True)], start=1)
-    ]
-    source = folder / "town.osm"
-    source.write_text(f'<osm version="0.6">{"".join(nodes)}{"".join(ways)}</osm>')
-    made = build_gallery(folder / "gallery", osm=source, cover="touched", px=64)
-    encoder = LOAD("sightline-mini")
-    target = index_folder(made.path, "sightline-mini")
-    target.mkdir(parents=True, exist_ok=True)
-    build_index(made, encoder, target)
-    return made
-
-
-def queries(folder: Path) -> Path:
-    rows = [
-        ("a", EVIL, "en", 51.5006, 0.0006),
-        ("b", "路口旁边有药店", "zh", 51.5007, 0.0005),
-        ("c", "a church at the crossroads", "en", 51.5024, 0.0024),
-        ("d", "教堂就在前面", "zh", 51.5023, 0.0023),
-    ]
-    path = folder / "q.jsonl"
-    lines = [
-        {"id": i, "text": t, "lang": lang, "lat": lat, "lon": lon, "named": False, "source": "test"}
-        for i, t, lang, lat, lon in rows
-    ]
-    path.write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in lines), encoding="utf-8")
-    return path
-
-
-def config(gallery: Gallery, folder: Path, **changes: Any) -> Path:
-    data = {
-        "title": "Small town",
-        "out": str(folder / "out"),
-        "sets": [{"name": "town", "gallery": str(gallery.path), "queries": [str(queries(folder))]}],
-        "candidates": {"k": 4, "removed": 1.0},
-        "methods": ["identity", {"name": "oracle", "shuffles": 1}],
-        "explain": {"top": 1},
-        "judge": {"backend": "none"},
-        **changes,
-    }
-    path = folder / "arena.yaml"
-    path.write_text(yaml.safe_dump(data), encoding="utf-8")
-    return path
-
-
-def call(*arguments: str) -> Result:
-    app = typer.Typer()
-    register(app)
-    return CliRunner().invoke(app, ["arena", *arguments], env={"COLUMNS": "300"})
-
-
-def lines_of(folder: Path, method: str) -> list[str]:
-    return (folder / "out" / "sets" / "town" / f"{method}.rankings.jsonl").read_text(encoding="utf-8").splitlines()
-
-
-def test_run_then_report_with_every_section(gallery: Gallery, tmp_path: Path) -> None:
-    made = call("run", str(config(gallery, tmp_path)), "--json")
-    assert json.loads(made.stdout)["judged"] == 3 * 8, (
-        "two methods and a shuffle on 4 queries and 4 without their place"
-    )
-    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "sets").rglob("*")}
-    shown = call("report", str(tmp_path / "out"), "--browse", "8", "--json")
-    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "sets").rglob("*")} == before, "a report only reads"
-    paths = json.loads(shown.stdout)
-    text = Path(paths["markdown"]).read_text(encoding="utf-8")
-    for title in (
-        "Results",
-        "Languages and names",
-        "Harm",
-        "Verdicts",
-        "Confidence",
-        "Cost",
-        "Position",
-        "Paired",
-        "Reasons",
-    ):
-        assert f"\n## {title}" in text
-    for row in ("random", "constant", "names only", "oracle only", "fused", "identity", "oracle"):
-        assert f"| {row} |" in text
-    assert "4 + 4 removed" in text
-    assert "sightline arena run CONFIG" in text
-    assert len(list((tmp_path / "out/report/pictures").glob("*.png"))) == 3
-    assert len(list((tmp_path / "out/report/queries").glob("0*.html"))) == 8 == paths["pages"]
-
-
-def test_pages_are_offline_and_hostile_text_is_escaped(gallery: Gallery, tmp_path: Path) -> None:
-    call("run", str(config(gallery, tmp_path)))
-    call("report", str(tmp_path / "out"), "--browse", "8")
-    pages = list((tmp_path / "out" / "report").rglob("*.html"))
-    assert len(pages) == 10
-    hostile = 0
-    for page in pages:
-        text = page.read_text(encoding="utf-8")
-        assert "<script" not in text
-        assert "http" not in text.replace("http-equiv", "")
-        assert "default-src 'none'" in text
-        hostile += "&lt;script&gt;alert(1)" in text
-    assert hostile == 3, "two pages of the query (with and without its place) and the index"
+    return town_gallery(tmp_path_factory.mktemp("town"))
 
 
 def test_a_second_start_judges_nothing_and_repairs_a_half_written_line(gallery: Gallery, tmp_path: Path) -> None:
@@ -213,16 +96,6 @@ def test_a_methods_own_reasons_need_the_judge_and_are_its_headers(
         opened(loud, loud.methods, LOAD("sightline-mini"), print),
     ):
         pass
-
-
-def test_a_report_reads_past_a_half_written_line(gallery: Gallery, tmp_path: Path) -> None:
-    call("run", str(config(gallery, tmp_path)))
-    rankings = tmp_path / "out/sets/town/oracle.rankings.jsonl"
-    cut = rankings.read_bytes()[:-40]
-    rankings.write_bytes(cut)
-    _, (found,) = read_runs([tmp_path / "out"])
-    assert len(found.methods["oracle"].lines) == 7
-    assert rankings.read_bytes() == cut
 
 
 SLOW = """
@@ -298,28 +171,6 @@ def test_a_method_that_fails_is_counted_and_asked_again_only_when_told(
     assert run(read_config(path), retry=True).judged == 1
 
 
-def test_two_runs_over_different_candidates_are_refused(gallery: Gallery, tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder, k in ((one, 4), (two, 3)):
-        folder.mkdir()
-        run(read_config(config(gallery, folder, methods=["identity"], candidates={"k": k})))
-    with pytest.raises(EvaluationError, match="other candidates"):
-        read_runs([one / "out", two / "out"])
-    with pytest.raises(EvaluationError, match="another label"):
-        read_runs([one / "out", one / "out"])
-    with pytest.raises(EvaluationError, match="k differ"):
-        run(read_config(config(gallery, one, methods=["identity"], candidates={"k": 3})))
-
-
-def test_two_runs_over_the_same_candidates_stand_side_by_side(gallery: Gallery, tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder, method in ((one, "identity"), (two, "shuffle")):
-        folder.mkdir()
-        run(read_config(config(gallery, folder, methods=[method])))
-    _, (found,) = read_runs([one / "out", two / "out"])
-    assert set(found.methods) == {"identity", "shuffle"}
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -360,42 +211,6 @@ def test_removed_places_are_gone_from_the_candidates_and_never_right(gallery: Ga
     assert found is not None
     assert (len(found.p), found.removed) == (8, 4)
     assert found.right.sum() <= 4
-
-
-@pytest.mark.parametrize("format_", ["trec", "rank_llm"])
-def test_what_goes_out_comes_in_as_the_same_order(gallery: Gallery, tmp_path: Path, format_: str) -> None:
-    run(read_config(config(gallery, tmp_path)))
-    out, file = str(tmp_path / "out"), tmp_path / "run.txt"
-    assert call("export", out, "--method", "oracle", "--format", format_, "--out", str(file)).exit_code == 0
-    made = call("import", str(file), "--run", out, "--label", "theirs", "--format", format_, "--saw", "facts")
-    assert made.exit_code == 0, made.output
-    _, (found,) = read_runs([tmp_path / "out"])
-    orders = [
-        {q: [j["tile_id"] for j in x["judgements"]] for q, x in found.methods[key].lines.items()}
-        for key in ("oracle", "theirs")
-    ]
-    assert orders[0] == orders[1]
-    call("report", out)
-    assert "| theirs | facts |" in (tmp_path / "out/report/report.md").read_text()
-
-
-def test_imports_are_held_to_the_candidates(gallery: Gallery, tmp_path: Path) -> None:
-    run(read_config(config(gallery, tmp_path)))
-    out, file = str(tmp_path / "out"), tmp_path / "run.txt"
-    call("export", out, "--out", str(file))
-    text = file.read_text()
-    first = text.split()[2]
-    file.write_text(text.replace(first, "atlantis"))
-    assert isinstance(call("import", str(file), "--run", out, "--label", "x").exception, ContractError)
-    file.write_text("\n".join(x for x in text.splitlines() if not x.startswith("a Q0") or " 1 " in x))
-    with pytest.raises(ContractError, match="lost the tile"):
-        raise call("import", str(file), "--run", out, "--label", "x").exception  # type: ignore[misc]
-    assert call("import", str(file), "--run", out, "--label", "x", "--partial").exit_code == 0
-    file.write_text("a Q0 tile 1\n")
-    assert "TREC line" in str(call("import", str(file), "--run", out, "--label", "y").exception)
-    file.write_text("zz" + text)
-    assert "does not ask" in str(call("import", str(file), "--run", out, "--label", "y").exception)
-    assert "no method 'nobody'" in str(call("export", out, "--method", "nobody", "--out", str(file)).exception)
 
 
 def test_freezing_apart_makes_the_candidates_that_a_run_takes_up(gallery: Gallery, tmp_path: Path) -> None:
