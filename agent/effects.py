@@ -1,4 +1,4 @@
-"""What each clue did: the leader's probability had that clue alone not been said.
+"""What each clue did: the first candidate's probability had that clue alone not been said.
 
 Without the clue its words are not searched for and its map evidence does not count; the judge's probabilities stay as
 they were asked, because asking again would be paid for (``judge`` says so). The shortlist stays too, so the numbers are
@@ -41,13 +41,14 @@ def effects(
     features: dict[str, Features],
     checks: dict[str, tuple[Evidence, ...]],
     posterior: Posterior,
+    first: str,
     within: Area | None,
     images: Images,
 ) -> Json:
-    """``{"leader", "judge": "held", "clues": {claim id: {"without", "log_odds"}}}``; ``log_odds`` is what it added."""
-    if not posterior.cells:
-        return {}
-    leader = max(posterior.cells, key=lambda tile: (posterior.cells[tile], tile))
+    """``{"leader", "judge": "held", "clues": {claim id: {"without", "log_odds"}}}``; ``log_odds`` is what it added.
+
+    ``first`` is the candidate that is shown first and becomes the ``leader``; behind a gate another can be likelier.
+    """
     allowed = searched(context.gallery, within)
     found: dict[str, Json] = {}
     for claim in active(claims)[:MOST]:
@@ -59,9 +60,9 @@ def effects(
             tile: _without(feature, prior.z(float(scores[context.gallery.row(tile)])), rest, checks.get(tile, ()))
             for tile, feature in features.items()
         }
-        other = context.kit.confidence.posterior(changed, prior).cells[leader]
-        found[claim.id] = {"without": other, "log_odds": _logit(posterior.cells[leader]) - _logit(other)}
-    return {"leader": leader, "judge": "held", "clues": found}
+        other = context.kit.confidence.posterior(changed, prior).cells[first]
+        found[claim.id] = {"without": other, "log_odds": _logit(posterior.cells[first]) - _logit(other)}
+    return {"leader": first, "judge": "held", "clues": found}
 
 
 def _scores(context: Context, query: Query, claims: Sequence[Claim], images: Images) -> NDArray[np.float32]:

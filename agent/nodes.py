@@ -17,6 +17,7 @@ from agent.conversation import read
 from agent.effects import effects
 from agent.hearing import heard
 from agent.ledger import map_evidence
+from agent.order_note import order_note
 from agent.reading import (
     area_of,
     candidates_of,
@@ -29,6 +30,7 @@ from agent.reading import (
 )
 from agent.replies import respond
 from agent.rerankers import check_permutation
+from agent.rerankers.gate import gate_of
 from agent.shortlist import shortlist
 from agent.state import Json, State
 from agent.talk import question, talk
@@ -133,6 +135,7 @@ def _effects(state: State, context: Context, found: dict[str, Features], posteri
     return effects(
         context, query_of(state), state["words"], claims_of(state),
         features=found, checks=checks_of(state), posterior=posterior,
+        first=Ranking.from_json(state["ranking"]).judgements[0].tile_id,
         within=area_of(state, context), images=images_of(state, context),
     )  # fmt: skip
 
@@ -191,7 +194,8 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
     """The whole answer as ``--json`` prints it."""
     posterior, found = state["posterior"], features_of(state)
     ranks = {c.tile_id: c.rank for c in candidates_of(state)}
-    return {
+    gate = gate_of(context.reranker)
+    result: Json = {
         "query_id": state["query_id"],
         "text": " ".join(state["words"]),
         "gallery": {"id": context.gallery.id, "sha256": context.gallery.sha256, "tiles": len(context.gallery)},
@@ -218,11 +222,15 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
         "effects": state.get("effects") or {},
         "prior": state["prior"],
         "method": state["ranking"]["method"],
+        # As the weights: a gate that is fitted later is not the one that this order went through.
+        "gate": gate.to_json() if gate else None,
         "judge": {"backend": context.backend, "model": context.model},
         "encoder": context.encoder,
         "explanations": authors(explained),
         "usage": state["usage"],
     }
+    note = order_note(result["candidates"], result["gate"])
+    return {**result, "order_note": {"en": note.en, "zh": note.zh} if note else None}
 
 
 __all__ = ["answer", "check", "claims", "confidence", "rerank", "retrieve"]

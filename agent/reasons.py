@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent import phrasing
+from agent.order_note import behind
 from agent.phrasing import say
 from agent.state import Json
 from agent.turns import Sentence
@@ -97,7 +98,8 @@ def pair(result: Json, first: int, second: int) -> list[Sentence]:
         )
         said.append(say(en, zh, *both))
     said.append(say(_scores(a, b, 0), _scores(a, b, 1), *both))
-    return [*said, *(_error(c) for c in (a, b) if c["error"])]
+    kept = behind(a, b, result.get("gate"))
+    return [*said, *([kept] if kept else []), *(_error(c) for c in (a, b) if c["error"])]
 
 
 def _how(known: dict[str, Evidence], claim: Claim, rank: int, lang: int) -> str:

@@ -47,6 +47,8 @@ def show(console: Console, result: Json, *, spoken: str, picture: Path | None = 
     if result["claims"]:
         console.print(_ledger(result, top, spoken))
     console.print(_candidates(result, top))
+    for words in _spoken(result.get("order_note"), spoken):
+        console.print(words)
     for reason in _not_judged(result):
         console.print(Text(reason, style="bold yellow"))
     for candidate in top:
@@ -115,6 +117,10 @@ def bar(p: float | None) -> Text:
         return Text("?", style="dim")
     full = round(p * _BAR)
     return Text.assemble(("█" * full, "cyan"), ("░" * (_BAR - full), "dim"), f" {100 * p:3.0f} %")
+
+
+def _spoken(note: Json | None, spoken: str) -> list[Text]:
+    return [Text(note[lang]) for lang in ("en", "zh") if spoken in (lang, "both")] if note else []
 
 
 def _why(candidate: Json) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent import phrasing, reasons
+from agent.order_note import order_note
 from agent.phrasing import VERDICTS, percent, say
 from agent.state import Json, State
 from agent.turns import Sentence, in_language
@@ -78,7 +79,7 @@ def compose(state: State, threads: list[Json]) -> list[Sentence]:
 def found(state: State) -> list[Sentence]:
     """The outcome of a search, and what it moved."""
     result = state["result"]
-    best = result["candidates"][0]
+    best, note = result["candidates"][0], order_note(result["candidates"], result.get("gate"))
     tile, (en, zh), sure = best["tile_id"], VERDICTS[best["verdict"]], percent(best["confidence"])
     said = [
         say(
@@ -86,6 +87,7 @@ def found(state: State) -> list[Sentence]:
             f"第一位是 {tile}（{best['lat']:.5f}, {best['lon']:.5f}）：{zh}，置信度 {sure}。",
             f"judgement:{tile}", f"posterior:{tile}", level=0,
         ),
+        *([note] if note else []),
         *_moved(best, state.get("before") or {}),
         *_limits(state),
         say(
@@ -100,8 +102,8 @@ def found(state: State) -> list[Sentence]:
         why = clip(best["explanation_error"], 80)
         en = f"The judge's own reasons could not be had ({why}); the template speaks"
         said.append(say(en, f"未能取得模型自己的理由（{why}），以下为模板文字。", f"judgement:{tile}"))
-    said += [say(note, f"（{note}）", *(f"image:{sha}" for _, sha in state.get("images") or []), level=0)
-             for note in state.get("notes") or []]  # fmt: skip
+    said += [say(told, f"（{told}）", *(f"image:{sha}" for _, sha in state.get("images") or []), level=0)
+             for told in state.get("notes") or []]  # fmt: skip
     return [*said, *(s for s in reasons.effects(result, best))]
 
 

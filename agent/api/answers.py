@@ -51,6 +51,11 @@ class ResultOut(Answer):
     elsewhere_probability: float
     confidence: dict[str, Any]
     method: str
+    gate: dict[str, Any] | None = None
+    """``{margin, duel_weight, near, fitted, note}``: no tile passed another on a lead of less than ``margin`` nats;
+    null for a method without a gate."""
+    order_note: dict[str, str] | None = None
+    """Said, as {en, zh}, where a candidate comes after one that has a lower confidence than it."""
     judge: dict[str, Any]
     encoder: str
 

@@ -17,7 +17,7 @@ from agent.confidence import load
 from agent.context import Context
 from agent.judge import Judge
 from agent.kept import KeptJudge
-from agent.rerankers import Kit
+from agent.rerankers import Kit, gate
 from agent.rerankers.base import JudgeLike, picture
 from agent.shortlist import shortlist
 from retriever.errors import SightlineError
@@ -219,6 +219,7 @@ def changes(case: Case, kit: Kit, model: str, context: Context | None) -> list[J
         found.append(_change("gallery", case.case["gallery"]["sha256"], context.gallery.sha256))
     weights = _weights(case, context)
     found.append(_change("weights of the confidence", versions.weights_sha(case.posterior["weights"]), weights))
+    found += _gate(case, context)
     return [c for c in found if c["then"] != c["now"] and not (c["what"] == "prompt" and not c["then"])]
 
 
@@ -226,6 +227,16 @@ def _weights(case: Case, context: Context | None) -> str:
     same = context is not None and context.model == case.case["judge"]["model"]
     now = context.kit.confidence if same and context else load(case.case["judge"]["model"], case.case["encoder"])
     return versions.weights_sha(now.weights.to_json())
+
+
+def _gate(case: Case, context: Context | None) -> list[Json]:
+    """The gate of the order, for a method that has one; a file that is older than such notes does not say which."""
+    if case.case["method"] != "cascade":
+        return []
+    judge, encoder = case.case["judge"]["model"], case.case["encoder"]
+    same = context is not None and context.model == judge and context.reranker.name == case.case["method"]
+    now = gate.gate_of(context.reranker) if same and context else gate.load(judge, encoder)
+    return [_change("gate", case.gate.told if case.gate else "not recorded", now.told if now else "")]
 
 
 def _change(what: str, then: str, now: str) -> Json:

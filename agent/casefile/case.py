@@ -17,6 +17,7 @@ from agent.casefile.check import Verified, verify_bytes
 from agent.casefile.errors import CaseError
 from agent.kept import KeptReasons, KeptScore
 from agent.ledger import active
+from agent.rerankers.gate import FittedGate
 from retriever.errors import GalleryError, ReplyError
 from retriever.types import Candidate, Claim, Evidence, Explanation, Fact, Tile
 
@@ -49,6 +50,15 @@ class Case:
         return active(self.claims)
 
     @property
+    def gate(self) -> FittedGate | None:
+        """The gate that the order went through; None where the method has none, or the file is older than such notes.
+
+        Raises ``KeyError``, ``TypeError`` or ``ValueError`` where it is none.
+        """
+        kept = self.case.get("gate")
+        return None if kept is None else FittedGate.from_json(kept)
+
+    @property
     def result(self) -> Json:
         """The answer in the form of :func:`agent.nodes.result_json`, as far as it is told from."""
         return {
@@ -63,6 +73,7 @@ class Case:
             "confidence": {"calibrated": self.posterior["calibrated"], "note": self.posterior["note"]},
             "effects": self.posterior["effects"],
             "method": self.case["method"],
+            "gate": self.case.get("gate"),
             "judge": self.case["judge"],
             "encoder": self.case["encoder"],
             "usage": self.trace["usage"],

@@ -143,6 +143,7 @@ def _case(source: Source, context: Context) -> Json:
             **{name: manifest.get(name) for name in ("attribution", "licence", "sources", "bounds", "fonts")},
         },
         "method": result["method"],
+        "gate": result.get("gate"),
         "judge": result["judge"],
         "prompt": _prompt(source.state),
         "encoder": result["encoder"],

@@ -136,6 +136,8 @@ class _Paper:
     def answer(self, answer: Json) -> None:
         self._head("answer")
         self._pair(answer["line"], 11, bold=True)
+        if answer["note"]:
+            self._pair(answer["note"], 8.5)
         self._pair(answer["split"], 8.5, colour=_GREY)
         where = f"{self._joined(words()['position'], ' ')}: {answer['lat']:.6f}, {answer['lon']:.6f} (WGS 84)"
         self._text(where, 8.5, colour=_GREY)

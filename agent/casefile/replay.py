@@ -17,22 +17,19 @@ from agent.answer import Told, explain_shown
 from agent.casefile import again
 from agent.casefile.case import ArchiveGallery, ArchiveJudge, Case, candidates_then, open_case
 from agent.casefile.errors import CaseError
+from agent.casefile.order import ranked
 from agent.confidence import Confidence, Posterior
 from agent.context import Context
 from agent.ledger import map_evidence, net_support
 from agent.rerankers import Kit, create
-from agent.verdict import verdict
-from retriever.errors import SightlineError
 from retriever.posterior import Features, Prior, Weights
-from retriever.types import Evidence, Judgement, Query, Ranking, Record
+from retriever.types import Evidence, Judgement, Ranking, Record
 
 Json = dict[str, Any]
 CLOSE = 0.01
 """A confidence or probability that moves less than this with the model asked again counts as the same: a server sums in
 another order with every batch."""
 EXACT = 1e-6
-FROM_SCORES = ("posterior", "yesno", "identity", "oracle")
-"""Methods whose order follows from probabilities, facts and retrieval alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +122,7 @@ async def _replayed(case: Case, kit: Kit, model: str, context: Context | None) -
     confidence = Confidence(weights=weights)
     used = dataclasses.replace(kit, judge=kit.judge if live else ArchiveJudge(case), confidence=confidence)
     checks = {t: map_evidence(gallery, t, case.claims) or () for t in case.tiles}  # type: ignore[arg-type]
-    ranking, order_told = await _ranked(case, used, gallery, live)
+    ranking, order_told = await ranked(case, used, gallery, live)
     posterior = _posterior(case, ranking, checks, confidence)
     judged = [dataclasses.replace(j, confidence=posterior.cells[j.tile_id]) for j in ranking.judgements]
     told = await _explained(case, used, gallery, judged, checks)
@@ -153,32 +150,6 @@ async def _replayed(case: Case, kit: Kit, model: str, context: Context | None) -
         tiles=tiles,
         largest=largest,
     )
-
-
-async def _ranked(case: Case, kit: Kit, gallery: Any, live: bool) -> tuple[Ranking, str]:
-    """The shortlist in order, and why that order was not found again, where it was not."""
-    name = case.case["method"]
-    query = Query(id=case.query["id"], text=case.query["text"])
-    if not live and name not in FROM_SCORES:
-        then = tuple(_then(c) for c in case.candidates)
-        told = f"the order of the method {name!r} cannot be found without its model, so the archive's order is kept"
-        return Ranking(query_id=query.id, method=name, judgements=then), told
-    try:
-        return await create(name, kit).rerank(query, case.claims, candidates_then(case), gallery), ""
-    except SightlineError as error:
-        then = tuple(_then(c) for c in case.candidates)
-        told = f"the method {name!r} cannot be used here ({error}), so the archive's order is kept"
-        return Ranking(query_id=query.id, method=name, judgements=then), told
-
-
-def _then(candidate: Json) -> Judgement:
-    """The judgement as the archive has it, before map evidence and reasons."""
-    p = candidate["score"] if candidate["score_kind"] == "p_match" else None
-    word = candidate["verdict"] if p is None else verdict(p, ())
-    return Judgement(
-        tile_id=candidate["tile_id"], verdict=word, score=candidate["score"], score_kind=candidate["score_kind"],
-        error=candidate["error"], evidence=again.of_model(candidate),
-    )  # fmt: skip
 
 
 def _posterior(

@@ -9,6 +9,7 @@ from typing import Any
 from agent.casefile.case import Case
 from agent.casefile.words import Pair, attribution, plain_all, say
 from agent.graph import STEPS
+from agent.order_note import behind, order_note
 from agent.phrasing import STANCES, VERDICTS, percent, source, stances
 from prompts.wording import claim_en, claim_zh
 from retriever.geo import distance_m
@@ -91,10 +92,14 @@ def _answer(case: Case) -> Json:
         "n": len(case.candidates),
         "none": percent(outside + elsewhere),
     }
-    key = "one_line" if best["confidence"] >= outside + elsewhere else "unlikely"
+    surest = max(c["confidence"] for c in case.candidates)
+    key = "one_line" if surest >= outside + elsewhere else "unlikely"
+    note = order_note(case.candidates, case.case.get("gate"))
     return {
         **parts,
-        "line": say(key, **parts),
+        "note": (note.en, note.zh) if note else None,
+        # Behind a gate the first need not be the likeliest.
+        "line": say(key if best["confidence"] == surest else "first_line", **parts),
         "class": best["verdict"] or "not_judged",
         "p": best["confidence"],
         "p_none": outside + elsewhere,
@@ -189,7 +194,8 @@ def reasons(candidate: Json, case: Case) -> list[Pair]:
     apart = float(distance_m(first["lat"], first["lon"], candidate["lat"], candidate["lon"]))
     if 0 < apart < case.case["gallery"]["size_m"]:
         said.insert(0, say("why_overlaps", apart=round(apart)))
-    return [*said, *_numbers(candidate, first)]
+    kept = behind(first, candidate, case.case.get("gate"))
+    return [*said, *_numbers(candidate, first), *([(kept.en, kept.zh)] if kept else [])]
 
 
 def _numbers(candidate: Json, first: Json) -> list[Pair]:

@@ -56,6 +56,8 @@ class Cards:
                 node("p", page.say("no_candidates"), classes="soft pad")
                 return
             self._problems(result)
+            if result.get("order_note"):
+                node("p", result["order_note"][page.lang], classes="soft pad", data_test="order-note")
             shown = max(result["shown"], 1)
             for candidate in result["candidates"][:shown]:
                 await self._card(candidate)

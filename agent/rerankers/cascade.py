@@ -28,22 +28,20 @@ class Cascade(ByPosterior):
     """One batch of probabilities with the map's checks folded in; duels only in near-ties; then the gate.
 
     The gate (margin, weight of duels) is the one that was fitted for the models of the kit, else the default; a
-    ``margin`` given here is taken instead, without duels. A margin of 0 gives the order of ``posterior``, an infinite
-    one that of the retrieval scores. Reasons are left to whoever shows tiles. The confidence that is shown is the
-    posterior's, so a tile that was kept back can carry a higher one than the tile before it.
+    ``gate`` given here is taken instead, as is a ``margin``, without duels. A margin of 0 gives the order of
+    ``posterior``, an infinite one that of the retrieval scores. Reasons are left to whoever shows tiles. The confidence
+    that is shown is the posterior's, so a tile that was kept back can carry a higher one than the tile before it.
     """
 
     name = "cascade"
 
-    def __init__(self, kit: Kit, *, margin: float | None = None) -> None:
-        if margin is not None and not margin >= 0.0:
-            raise SightlineError(f"the gate's margin is {margin}; give nats, 0 or more")
+    def __init__(self, kit: Kit, *, margin: float | None = None, gate: FittedGate | None = None) -> None:
+        if margin is not None:
+            if not margin >= 0.0:
+                raise SightlineError(f"the gate's margin is {margin}; give nats, 0 or more")
+            gate = FittedGate(gate=Gate(margin=margin), note="a given margin")
         super().__init__(kit)
-        given = margin is not None
-        self.fitted = (
-            FittedGate(gate=Gate(margin=margin), note="a given margin") if given and margin is not None
-            else load(*models_of(kit))
-        )  # fmt: skip
+        self.fitted = gate or load(*models_of(kit))
         self.margin = self.fitted.gate.margin
 
     async def rerank(
@@ -61,12 +59,17 @@ class Cascade(ByPosterior):
     async def _settled(
         self, claims: Sequence[Claim], useful: dict[str, float], gallery: Gallery
     ) -> tuple[dict[str, float], Usage]:
-        gate = self.fitted.gate
-        best, *rivals = near_ties(useful, gate.near, RIVALS) if gate.duel_weight > 0 and useful else [""]
+        best, *rivals = self.tied(useful) or [""]
         if not rivals:
             return useful, Usage()
         odds, usage = await duels(self._kit, claims, gallery, best, rivals)
-        return useful | {t: useful[t] - gate.duel_weight * lead for t, lead in odds.items()}, usage
+        weight = self.fitted.gate.duel_weight
+        return useful | {t: useful[t] - weight * lead for t, lead in odds.items()}, usage
+
+    def tied(self, useful: Mapping[str, float]) -> list[str]:
+        """The best tile and those that it is to fight, best first; fewer than two: no duel decides anything."""
+        gate = self.fitted.gate
+        return near_ties(useful, gate.near, RIVALS) if gate.duel_weight > 0 and useful else []
 
     def order(self, candidates: Sequence[Candidate], useful: Mapping[str, float]) -> list[str]:
         """As :func:`gated` by the margin; where nothing was judged, the order that was given."""
