@@ -28,7 +28,9 @@ LangOption = Annotated[str | None, typer.Option(help="Language of the answer: en
 WithinOption = Annotated[
     str | None, typer.Option(help="Area limit: w,s,e,n or lat,lon,300m or a GeoJSON polygon or its file.")
 ]
-RerankerOption = Annotated[str | None, typer.Option(help="posterior, cascade, yesno, verdict, oracle, maxsim ...")]
+RerankerOption = Annotated[
+    str | None, typer.Option(help="cascade (the default), posterior, yesno, verdict, oracle ...")
+]
 ServerOption = Annotated[str | None, typer.Option(help="URL of an OpenAI-style model server that already runs.")]
 BackendOption = Annotated[str | None, typer.Option(help="auto, vllm, transformers or none.")]
 

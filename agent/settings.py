@@ -38,7 +38,8 @@ class Settings(BaseSettings):
     """``URL|model`` of a chat model that reads claims in place of the rules; its key is SIGHTLINE_CLAIMS_KEY."""
     encoder: str = "sightline-mini"
     """The encoder that the gallery was indexed with: a shipped model, a folder, or an open_clip name."""
-    reranker: str = "posterior"
+    reranker: str = "cascade"
+    """How the shortlist is ordered; ``docs/rerankers.md`` lists the names."""
     shortlist: int = Field(default=10, ge=1, le=1000)
     """How many retrieved tiles the judge looks at."""
     top: int = Field(default=3, ge=0, le=100)

@@ -40,6 +40,7 @@ SAW = {
     "oracle": "pixels+names, then facts",
     "yesno": "pixels+names, then pixels",
     "posterior": "pixels+names, then pixels+facts",
+    "cascade": "pixels+names, then pixels+facts",
 }
 err = Console(stderr=True)
 
@@ -139,7 +140,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", default="runs/first_numbers", help="galleries, rankings and the report")
     parser.add_argument("--queries", nargs="+", default=[str(QUERIES)], help="one or more files of located queries")
     parser.add_argument("--backend", default="vllm", choices=("auto", "vllm", "transformers", "none"))
-    parser.add_argument("--rerankers", default="posterior,yesno", help="by commas; empty for retrieval alone")
+    parser.add_argument("--rerankers", default="cascade,yesno", help="by commas; empty for retrieval alone")
     parser.add_argument("--shortlist", type=int, default=10, help="tiles that the judge looks at")
     parser.add_argument("--fresh", action="store_true", help="rank again what an earlier run has ranked")
     parser.add_argument("--seed", type=int, default=0)
