@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from retriever.errors import ModelError
-from retriever.posterior import Features, Prior, Weights, log_weights
+from retriever.posterior import DEFAULTS, Features, Prior, Weights, log_weights
 from retriever.types import Record
 
 PARAMETERS = Path(__file__).with_name("models") / "confidence.json"
@@ -39,7 +39,7 @@ class Posterior(Record):
 class Confidence:
     """Weights together with where they come from."""
 
-    weights: Weights = field(default_factory=Weights)
+    weights: Weights = DEFAULTS
     calibrated: bool = False
     note: str = "uncalibrated: documented default weights"
     judge: str = "none"

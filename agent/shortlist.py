@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agent.ledger import active, map_evidence, net_support
 from retriever.errors import SightlineError
 from retriever.fusion import best, standardise
-from retriever.posterior import Features, Prior, Weights, utility
+from retriever.posterior import DEFAULTS, Features, Prior, Weights, utility
 from retriever.types import Candidate, Claim, Query
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def shortlist(
     prior = Prior.of(scores[allowed])
     rows = best(scores, gallery.ids, max(k, pool), allowed)
     z = {gallery.ids[row]: round(prior.z(float(scores[row])), 6) for row in rows}
-    worth = _with_map(gallery, claims, z, weights or Weights()) if pool else {}
+    worth = _with_map(gallery, claims, z, weights or DEFAULTS) if pool else {}
     order = sorted(z, key=lambda tile: -worth[tile]) if pool else list(z)
     first = next(iter(z))
     if 1 < k <= order.index(first):

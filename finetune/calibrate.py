@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from retriever.errors import SightlineError
 from retriever.geo import Frame, distance_m
 from retriever.models import write_atomic
-from retriever.posterior import Features, Prior, Weights, log_totals, log_weights, logit
+from retriever.posterior import DEFAULTS, Features, Prior, Weights, log_totals, log_weights, logit
 from retriever.types import sha256_text
 
-NAMES = ("retrieval", "match", "ledger", "names", "elsewhere", "outside")
-BOUNDS = ((0.0, 8.0), (0.0, 5.0), (0.0, 3.0), (0.0, 6.0), (-12.0, 6.0), (-12.0, 6.0))
+NAMES = ("retrieval", "match", "ledger", "names", "elsewhere", "outside", "nest")
+BOUNDS = ((0.0, 8.0), (0.0, 5.0), (0.0, 6.0), (0.0, 9.0), (-12.0, 6.0), (-12.0, 6.0), (0.0, 1.0))
 RIDGE = 0.5
 """Pull towards the defaults, in nats per unit squared over the whole fit: decides only where the data do not."""
 FOLDS = 5
@@ -126,7 +126,7 @@ def _log_p(weights: Weights, case: Case) -> NDArray[np.float64]:
 def fit(cases: Sequence[Case], *, seed: int = 0) -> Fit:
     """Weights by penalised maximum likelihood. Raises ``SightlineError`` on too few cases."""
     if len(cases) < MIN_CASES:
-        raise SightlineError(f"{len(cases)} queries are too few to fit six weights; rank at least {MIN_CASES}")
+        raise SightlineError(f"{len(cases)} queries are too few to fit seven weights; rank at least {MIN_CASES}")
     folds = np.random.default_rng(seed).permutation(len(cases)) % FOLDS
     held: list[tuple[Case, Weights]] = []
     for k in range(FOLDS):
@@ -137,7 +137,7 @@ def fit(cases: Sequence[Case], *, seed: int = 0) -> Fit:
         weights=best,
         nll=nll(best, cases),
         held_out_nll=float(np.mean([nll(w, [c]) for c, w in held])),
-        default_nll=nll(Weights(), cases),
+        default_nll=nll(DEFAULTS, cases),
         ece=_ece(held),
     )
 
@@ -146,7 +146,7 @@ def _maximise(cases: Sequence[Case]) -> Weights:
     from scipy.optimize import minimize
 
     table = Table.of(cases)
-    start = np.array([getattr(Weights(), name) for name in NAMES], dtype=np.float64)
+    start = np.array([getattr(DEFAULTS, name) for name in NAMES], dtype=np.float64)
 
     def loss(x: NDArray[np.float64]) -> float:
         pull = RIDGE * float(((x - start) ** 2).sum()) / len(cases)
@@ -192,14 +192,16 @@ class Table:
 
     def nll(self, x: NDArray[np.float64]) -> float:
         """The same number as :func:`nll` for weights in the order of :data:`NAMES`."""
-        retrieval, elsewhere, outside = x[0], x[4], x[5]
-        total = self.log_total(retrieval)
+        total = self.log_total(x[0])
         with np.errstate(invalid="ignore"):
-            priors = np.where(np.isfinite(self.z), retrieval * self.z, -np.inf) - total[:, None]
+            priors = np.where(np.isfinite(self.z), x[0] * self.z, -np.inf) - total[:, None]
         rest = np.where(self.whole, 0.0, 1.0 - np.minimum(np.exp(priors).sum(axis=1), 1.0))
         cells = priors + self.found @ x[1:4]
-        other = np.log(np.maximum(rest, 1e-12)) + elsewhere
-        logs = np.column_stack([cells, other, np.full(len(other), outside)])
+        with np.errstate(invalid="ignore"):
+            news = np.logaddexp.reduce(cells, axis=1) - np.logaddexp.reduce(priors, axis=1)
+        cells -= (1.0 - x[6]) * np.where(np.isfinite(news), news, 0.0)[:, None]
+        other = np.log(np.maximum(rest, 1e-12)) + x[4]
+        logs = np.column_stack([cells, other, np.full(len(other), x[5])])
         picked = np.take_along_axis(logs, self.truth[:, None], axis=1)[:, 0]
         return float(np.mean(np.logaddexp.reduce(logs, axis=1) - picked))
 

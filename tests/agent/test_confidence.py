@@ -11,7 +11,7 @@ from agent.confidence import Confidence, load
 from agent.ledger import net_support
 from agent.verdict import verdict
 from retriever.errors import ModelError
-from retriever.posterior import GRID, Features, Prior, Weights, logit, utility
+from retriever.posterior import DEFAULTS, GRID, Features, Prior, Weights, logit, utility
 from retriever.types import Evidence
 
 SCORES = np.random.default_rng(3).normal(size=500)
@@ -54,6 +54,33 @@ def test_a_supported_claim_raises_a_cell_and_its_removal_lowers_it(field: str) -
     assert with_claim.cells["a"] > 1.2 * without.cells["a"]
 
 
+def test_with_a_nest_of_one_it_is_the_softmax_of_everything_at_once() -> None:
+    weights = Weights(retrieval=0.9, match=0.7, ledger=0.4, names=2.0, elsewhere=0.3, outside=-0.6)
+    z = np.sort((SCORES - SCORES.mean()) / SCORES.std())[::-1]
+    features = {str(i): Features(retrieval=float(z[i]), p_match=0.3 + 0.2 * i, ledger=i, names=i % 2) for i in range(3)}
+    found = Confidence(weights=weights).posterior(features, Prior.of(SCORES))
+    prior = np.exp(0.9 * z) / np.exp(0.9 * z).sum()
+    odds = [prior[i] * np.exp(0.7 * logit(0.3 + 0.2 * i) + 0.4 * i + 2.0 * (i % 2)) for i in range(3)]
+    odds += [prior[3:].sum() * np.exp(0.3), np.exp(-0.6)]
+    assert [*found.cells.values(), found.elsewhere, found.outside] == pytest.approx(
+        np.array(odds) / sum(odds), rel=1e-3
+    )
+
+
+def test_a_smaller_nest_leaves_the_shares_among_cells_and_takes_evidence_for_less_news_against_the_rest() -> None:
+    features = {"a": Features(retrieval=2.0, ledger=3.0), "b": Features(retrieval=2.2, ledger=1.0)}
+    found = {}
+    for nest in (1.0, 0.5, 0.0):
+        weights = Weights(retrieval=1.0, ledger=1.0, elsewhere=0.0, outside=-1.0, nest=nest)
+        found[nest] = Confidence(weights=weights).posterior(features, Prior.of(SCORES))
+    share = [p.cells["a"] / sum(p.cells.values()) for p in found.values()]
+    assert share == pytest.approx([share[0]] * 3)
+    listed = [sum(p.cells.values()) for p in found.values()]
+    assert listed[0] > listed[1] > listed[2]
+    total = Prior.of(SCORES).log_total(1.0)
+    assert listed[2] == pytest.approx((np.exp(2.0 - total) + np.exp(2.2 - total)) / (1.0 + np.exp(-1.0)), rel=1e-3)
+
+
 def test_when_nothing_fits_outside_gains() -> None:
     good = posterior(a=Features(retrieval=3.0, p_match=0.9, ledger=2.0))
     bad = posterior(a=Features(retrieval=3.0, p_match=0.05, ledger=-2.0))
@@ -61,7 +88,7 @@ def test_when_nothing_fits_outside_gains() -> None:
 
 
 def test_a_tile_that_was_not_judged_is_neither_favoured_nor_punished() -> None:
-    assert utility(Weights(), Features(retrieval=1.0)) == utility(Weights(), Features(retrieval=1.0, p_match=0.5))
+    assert utility(DEFAULTS, Features(retrieval=1.0)) == utility(DEFAULTS, Features(retrieval=1.0, p_match=0.5))
 
 
 def test_log_odds_are_bounded() -> None:
@@ -139,7 +166,7 @@ def test_fitted_weights_serve_their_own_models_only(tmp_path: Path) -> None:
     assert "moscow" in mine.note
     for judge, encoder in (("other", "enc-1"), ("mini-judge-1", "other")):
         theirs = load(judge, encoder, path)
-        assert (theirs.calibrated, theirs.weights) == (False, Weights())
+        assert (theirs.calibrated, theirs.weights) == (False, DEFAULTS)
         assert "uncalibrated" in theirs.note
 
 

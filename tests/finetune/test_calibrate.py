@@ -13,7 +13,7 @@ from finetune.calibrate import NAMES, Case, Table, fit, nll, read_cases, save
 from retriever.errors import SightlineError
 from retriever.posterior import Features, Prior, Weights, log_weights
 
-TRUE = Weights(retrieval=1.5, match=1.2, ledger=0.9, names=2.0, elsewhere=0.0, outside=-1.0)
+TRUE = Weights(retrieval=1.5, match=1.2, ledger=0.9, names=2.0, elsewhere=0.0, outside=-1.0, nest=0.5)
 
 
 def synthetic(n: int, seed: int) -> list[Case]:
@@ -46,6 +46,7 @@ def test_the_fit_finds_the_weights_back_and_is_calibrated() -> None:
     found = fit(cases)
     for name in ("match", "ledger", "names"):
         assert getattr(found.weights, name) == pytest.approx(getattr(TRUE, name), rel=0.35)
+    assert found.weights.nest == pytest.approx(TRUE.nest, abs=0.2)
     assert found.nll <= nll(TRUE, cases) + 0.01
     assert found.held_out_nll < found.default_nll
     assert found.ece < 0.08
