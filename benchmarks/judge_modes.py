@@ -1,11 +1,14 @@
 """Does explaining cost accuracy? One base, one number of samples, five ways to teach the adapter.
 
-    python -m benchmarks.judge_modes --data DATA --seen EARLIER_DATA --base RUN --samples 1200 --pairs 400
+    python -m benchmarks.judge_modes --data DATA --seen EARLIER_DATA --base RUN --begin RUN/lora.pt --samples 1200
 
 ``RUN`` is a finished run of ``sightline train judge`` (``look.pt``, ``tokenizer/``, ``own.jsonl``): its base is taken
 as it is. Each way trains its own adapter on the same draws for ``--samples`` samples under ``--out`` (a stopped run
 goes on) and is then asked for the verdict on the same pairs of validation areas, on listings of its own. Ways that
 reason first write their reasons before each verdict. Test areas are not touched.
+
+An adapter that begins from nothing needs some thousands of samples before it tells a match from a no-match at all;
+with ``--begin`` every way goes on from the same finished adapter, which was taught in one of these ways.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ def train(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Run, Any, An
     model, head = run.fresh()
     run._load(folder / "look.pt", model, head)
     began = time.monotonic()
-    return run, run.adapter(model.eval(), head), head, (time.monotonic() - began) / 60
+    return run, run.adapter(model.eval(), head, begin=args.begin), head, (time.monotonic() - began) / 60
 
 
 def measure(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Told, list[Any], float]:
@@ -83,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seen", type=Path)
     parser.add_argument("--base", type=Path, required=True, help="folder of the finished run")
+    parser.add_argument("--begin", type=Path, help="lora.pt of a finished run; default: adapters begin from nothing")
     parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--samples", type=int, default=1200)
     parser.add_argument("--minutes", type=float, default=60.0, help="limit for each way; samples decide before it")
@@ -111,9 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def table(args: argparse.Namespace, found: dict[Any, tuple[Told, list[Any], float]]) -> str:
     """Markdown."""
     asked = found[BASE][1]
+    begun = ", from one finished adapter" if args.begin else ""
     lines = [
         f"N = {len(asked)} pairs of validation areas at {len({a.place for a in asked})} places, {args.samples} samples "
-        "each, pixels only; percent with the 95 % interval by place",
+        f"each{begun}, pixels only; percent with the 95 % interval by place",
         "",
         "| targets | order | accuracy at one half | AUROC | points lost against the label alone | reasons that parse | "
         "minutes |",

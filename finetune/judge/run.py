@@ -210,8 +210,11 @@ class Run:
         )
         return list(self.tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True))
 
-    def adapter(self, model: Any, head: nn.Linear) -> Any:
-        """The LoRA stage, on tiles the base model never saw."""
+    def adapter(self, model: Any, head: nn.Linear, *, begin: Path | None = None) -> Any:
+        """The LoRA stage, on tiles the base model never saw.
+
+        ``begin`` is another run's ``lora.pt``, whose weights the adapter has before its first step.
+        """
         from peft import LoraConfig, get_peft_model
 
         own = self.own_listings(model, [*map(int, self.kept), *map(int, self.watched)])
@@ -224,6 +227,8 @@ class Run:
         )
         tuned = get_peft_model(model, lora)
         head.requires_grad_(False)
+        if begin is not None:
+            tuned.load_state_dict(torch.load(begin, weights_only=True)["model"])
         encoder = tuning_encoder(self.tokenizer, self.recipe.targets, self.recipe.order)
         kept, val = self._pairs(own, self.kept), self._pairs(own, self.watched)
         trainer = self.trainer(tuned, head)
