@@ -72,17 +72,19 @@ class Cascade(ByPosterior):
         return near_ties(useful, gate.near, RIVALS) if gate.duel_weight > 0 and useful else []
 
     def order(self, candidates: Sequence[Candidate], useful: Mapping[str, float]) -> list[str]:
-        """As :func:`gated` by the margin; where nothing was judged, the order that was given."""
-        return gated(candidates, useful, self.margin) if useful else [c.tile_id for c in by_retrieval(candidates)]
+        """As :func:`gated` by the margin; where nothing was judged, that is the order that was given."""
+        return gated(candidates, useful, self.margin)
 
 
 def gated(candidates: Sequence[Candidate], utility: Mapping[str, float], margin: float) -> list[str]:
-    """:func:`retriever.gate.gated` over the candidates by retrieval score.
+    """:func:`retriever.gate.gated` over the judged candidates (those with a utility) by retrieval score.
 
-    By score and not by rank: where the map has cut the shortlist, the rank is the map's word already.
+    By score and not by rank: where the map has cut the shortlist, the rank is the map's word already. They stand in the
+    places that judged ones hold; a tile that could not be judged keeps its own, so a failure moves nothing by itself.
     """
-    order = sorted(candidates, key=lambda c: (-c.score, c.rank, c.tile_id))
-    return gates.gated([c.tile_id for c in order], utility, margin)
+    listed = sorted(candidates, key=lambda c: (-c.score, c.rank, c.tile_id))
+    judged = iter(gates.gated([c.tile_id for c in listed if c.tile_id in utility], utility, margin))
+    return [next(judged) if c.tile_id in utility else c.tile_id for c in by_retrieval(candidates)]
 
 
 __all__ = ["MARGIN", "Cascade", "gated"]
