@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 HEDGED = 0.5
 """Weight of a claim that the witness was not sure of."""
-ASKED = 3.0
-"""Weight of the answer to a direct question, against that of a clue that was volunteered: with a witness who notices
-four things out of five it is worth about 1.4 nats (:class:`agent.questions.Witness`), a clue about 0.4."""
-
 KEPT_TILES = 800
 _lock = threading.Lock()
 """The worker thread and the event loop both ask."""
@@ -99,7 +95,7 @@ def net_support(claims: Sequence[Claim], evidence: Iterable[Evidence]) -> tuple[
     for claim in active(claims):
         if claim.id not in found:
             continue
-        value = SIGN[found[claim.id].stance] * (HEDGED if claim.hedge else 1.0) * (ASKED if claim.asked else 1.0)
+        value = SIGN[found[claim.id].stance] * (HEDGED if claim.hedge else 1.0)
         if claim.kind == "name":
             names += value
         else:
