@@ -1,7 +1,7 @@
 """How sure: the posterior of :mod:`retriever.posterior` with weights that belong to the models in use.
 
 The weights are fitted on validation areas by ``finetune/calibrate.py`` and belong to one judge (model and prompt) and
-one encoder. Other models get the documented defaults, and the answer says "uncalibrated".
+one encoder. Other models get the defaults, and the answer says "uncalibrated".
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Confidence:
 
     weights: Weights = DEFAULTS
     calibrated: bool = False
-    note: str = "uncalibrated: documented default weights"
+    note: str = "uncalibrated: default weights"
     judge: str = "none"
     """Whose probabilities the weights were fitted with; ``none``: with no judge's."""
 
@@ -63,7 +63,7 @@ class Confidence:
 
 
 def load(judge: str, encoder: str, path: Path = PARAMETERS) -> Confidence:
-    """The fitted weights for this judge and encoder, else the documented defaults, marked uncalibrated.
+    """The fitted weights for this judge and encoder, else :data:`retriever.posterior.DEFAULTS`, marked uncalibrated.
 
     Raises ``ModelError`` for a file that is there but cannot be read.
     """

@@ -194,7 +194,9 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
     """The whole answer as ``--json`` prints it."""
     posterior, found = state["posterior"], features_of(state)
     ranks = {c.tile_id: c.rank for c in candidates_of(state)}
-    gate = gate_of(context.reranker)
+    method = state["ranking"]["method"]
+    # A turn that another method ranked before it was cut off did not go through the gate of this one.
+    gate = gate_of(context.reranker) if context.reranker.name == method else None
     result: Json = {
         "query_id": state["query_id"],
         "text": " ".join(state["words"]),
@@ -221,7 +223,7 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
         },
         "effects": state.get("effects") or {},
         "prior": state["prior"],
-        "method": state["ranking"]["method"],
+        "method": method,
         # As the weights: a gate that is fitted later is not the one that this order went through.
         "gate": gate.to_json() if gate else None,
         "judge": {"backend": context.backend, "model": context.model},

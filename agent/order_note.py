@@ -10,6 +10,9 @@ from agent.phrasing import percent, say
 from agent.state import Json
 from agent.turns import Sentence
 
+UNTOLD = 14.0
+"""Nats; a factor of over a million tells nobody anything."""
+
 
 def order_note(candidates: Sequence[Json], gate: Json | None) -> Sentence | None:
     """One sentence that names every candidate with a higher confidence than the one before it; None where the order is
@@ -43,12 +46,15 @@ def behind(first: Json, second: Json, gate: Json | None) -> Sentence | None:
     if not gate or None in (before["features"]["p_match"], after["features"]["p_match"]) or not _surer(after, before):
         return None
     a, b = before["rank"], after["rank"]
+    # Further up the list the lead over this one can be large enough: what held it back then stands between the two.
+    near = int(b) - int(a) == 1
+    factor = (_factor(gate, 0), _factor(gate, 1)) if near else ("", "")
     en = (
         f"Number {b} has the higher confidence, but no candidate passes another on too small a lead"
-        f"{_factor(gate, 0)}, so number {a} keeps its place by the retrieval scores{_duels(gate, 0)}"
+        f"{factor[0]}, so number {a} keeps its place by the retrieval scores{_duels(gate, 0)}"
     )
     zh = (
-        f"第 {b} 个的置信度更高，但领先幅度不够时不改变次序{_factor(gate, 1)}，"
+        f"第 {b} 个的置信度更高，但领先幅度不够时不改变次序{factor[1]}，"
         f"因此第 {a} 个按检索得分保持其位置{_duels(gate, 1)}。"
     )
     return say(en, zh, *_cites(before, after), level=0)
@@ -66,10 +72,10 @@ def _cites(a: Json, b: Json) -> list[str]:
 
 def _factor(gate: Json, lang: int) -> str:
     """How many times as probable a tile must be as one that it passes; nothing where no lead is enough."""
-    if gate["margin"] is None:
+    if gate["margin"] is None or gate["margin"] > UNTOLD:
         return ""
     times = f"{math.exp(gate['margin']):.3g}"
-    return (f" (it must be {times} times as probable)", f"（须达到 {times} 倍）")[lang]
+    return (f" (it must be more than {times} times as probable)", f"（概率须高于其 {times} 倍）")[lang]
 
 
 def _duels(gate: Json, lang: int) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ANSWERS = ("yes", "no", "unknown")
 SURE = 0.8
-"""From this probability of the leader on, the desk asks nothing unless it is asked to."""
+"""From this probability of the likeliest candidate on, the desk asks nothing unless it is asked to."""
 LEAST_GAIN = 0.05
 """Bits below which a question is not worth the witness's time."""
 _VAGUE = frozenset(

@@ -72,7 +72,7 @@ async def _explained(state: State, context: Context, new: list[int], listed: lis
 
 
 def question(state: State, context: Context, *, at_will: bool) -> State:
-    """The best question, where one is worth asking; ``at_will`` only while the leader is not sure."""
+    """The best question, where one is worth asking; ``at_will`` only while no candidate is sure."""
     cells = state["posterior"]["cells"]
     if state.get("question") or (at_will and max(cells.values(), default=0.0) >= SURE):
         return {}

@@ -21,7 +21,8 @@ def verdict(p_match: float, evidence: Iterable[Evidence]) -> Verdict:
     supported less claims contradicted, of all claims; a map that decides nothing moves nothing. The judge's own
     evidence is in its probability already.
     ``cannot_tell`` when the outcome is within :data:`UNDECIDED` of one half, or when there is evidence and every
-    piece of it is "unknown": a number with nothing behind it is not a verdict.
+    piece of it is "unknown": a number with nothing behind it is not a verdict. So too where the judge says yes, the map
+    supports something and contradicts nothing: that it holds little of what was said is no reason against the tile.
 
     >>> verdict(0.9, ())
     'match'
@@ -33,8 +34,11 @@ def verdict(p_match: float, evidence: Iterable[Evidence]) -> Verdict:
     found = list(evidence)
     if found and {item.stance for item in found} == {"unknown"}:
         return "cannot_tell"
-    p = _moved(p_match, [item.stance for item in found if item.by == "map"])
+    by_map = [item.stance for item in found if item.by == "map"]
+    p = _moved(p_match, by_map)
     if abs(p - 0.5) < UNDECIDED:
+        return "cannot_tell"
+    if p < 0.5 <= p_match and "contradicts" not in by_map:
         return "cannot_tell"
     return "match" if p >= 0.5 else "no_match"
 

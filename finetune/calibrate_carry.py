@@ -1,11 +1,12 @@
 """The posterior and the gate of a judge, written again for its fitted probabilities.
 
 A fit of the verdict replaces ``logit(p)`` by ``slope * logit(p) + offset``. With the weight of the judge divided by the
-slope, and what that adds to every judged cell added to "elsewhere" and "outside" too, a posterior stays as it was where
-every shortlisted cell is judged and no fitted log-odds go beyond the posterior's bound
-(:data:`retriever.posterior.MAX_LOGIT`). Elsewhere it moves: log-odds beyond the bound are cut off, so such cells lose
-what lies beyond it and may become equal; and a cell that was not judged does not get what the judged ones get, so that
-it stands ``match * offset / slope`` nats lower against them than before (higher where the offset is negative).
+slope, and with what that adds to the whole shortlist (``nest`` times what it adds to every judged cell) added to
+"elsewhere" and "outside" too, a posterior stays as it was where every shortlisted cell is judged and no fitted log-odds
+go beyond the posterior's bound (:data:`retriever.posterior.MAX_LOGIT`). Elsewhere it moves: log-odds beyond the bound
+are cut off, so such cells lose what lies beyond it and may become equal; and a cell that was not judged does not get
+what the judged ones get, so that it stands ``match * offset / slope`` nats lower against them than before (higher where
+the offset is negative).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def carry_fits(fits: Sequence[Row], judge: str, name: str, slope: float, offset:
 
 def _carried(fit: Row, name: str, slope: float, offset: float) -> Row:
     weights = dict(fit["weights"])
-    more = weights["match"] * offset / slope
+    more = weights["match"] * offset / slope * weights.get("nest", 1.0)
     weights |= {
         "match": weights["match"] / slope,
         "elsewhere": weights["elsewhere"] + more,

@@ -7,8 +7,9 @@ out about a shortlisted cell is ``f = match * logit(p) + ledger * L + names * M`
 * Between shortlisted cells it counts in full: cell ``k`` has the share ``pi_k exp(f_k) / sum_j pi_j exp(f_j)`` of the
   shortlist, ``pi`` the prior.
 * Against the rest it counts less. The shortlist as a whole weighs ``P * (sum_k pi_k exp(f_k) / P) ** nest``, with ``P``
-  its part of the prior. It was cut by that same evidence, so some cell on it always has much of it, whether or not the
-  true one is there; ``nest`` (the dissimilarity parameter of a nested logit) says how much of it is news.
+  its part of the prior. Where the map knows anything, the shortlist was cut by what it says, so some cell on it always
+  has much support, whether or not the true one is there; ``nest`` (the dissimilarity parameter of a nested logit) says
+  how much of all evidence is news, the judge's included, which cuts no shortlist but is the smaller part.
 * All the cells that nobody looked at keep their part of the prior times ``exp(elsewhere)``; "outside" has the weight
   ``exp(outside)`` on its own. With ``nest`` 1 this is a plain multinomial logit.
 

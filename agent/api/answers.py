@@ -52,8 +52,8 @@ class ResultOut(Answer):
     confidence: dict[str, Any]
     method: str
     gate: dict[str, Any] | None = None
-    """``{margin, duel_weight, near, fitted, note}``: no tile passed another on a lead of less than ``margin`` nats;
-    null for a method without a gate."""
+    """``{margin, duel_weight, near, fitted, note}``: no tile passed another on a lead of no more than ``margin`` nats
+    (null: on no lead at all); null for a method without a gate, and in answers kept from before gates were recorded."""
     order_note: dict[str, str] | None = None
     """Said, as {en, zh}, where a candidate comes after one that has a lower confidence than it."""
     judge: dict[str, Any]

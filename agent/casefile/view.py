@@ -98,8 +98,8 @@ def _answer(case: Case) -> Json:
     return {
         **parts,
         "note": (note.en, note.zh) if note else None,
-        # Behind a gate the first need not be the likeliest.
-        "line": say(key if best["confidence"] == surest else "first_line", **parts),
+        # Behind a gate the first need not be the likeliest; what nobody can see in the percentages needs no words.
+        "line": say(key if percent(best["confidence"]) == percent(surest) else f"first_{key}", **parts),
         "class": best["verdict"] or "not_judged",
         "p": best["confidence"],
         "p_none": outside + elsewhere,

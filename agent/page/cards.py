@@ -57,7 +57,8 @@ class Cards:
                 return
             self._problems(result)
             if result.get("order_note"):
-                node("p", result["order_note"][page.lang], classes="soft pad", data_test="order-note")
+                tongue = "zh-CN" if page.lang == "zh" else "en"
+                node("p", result["order_note"][page.lang], classes="soft pad", lang=tongue, data_test="order-note")
             shown = max(result["shown"], 1)
             for candidate in result["candidates"][:shown]:
                 await self._card(candidate)

@@ -119,6 +119,11 @@ def test_hedged_claims_weigh_half_struck_ones_nothing_and_names_are_summed_apart
     assert net_support(claims, evidence) == (1.5, 1.0)
 
 
+def test_an_answer_to_a_question_weighs_as_much_as_a_clue_that_was_volunteered() -> None:
+    evidence = [Evidence(claim_id="c1", stance="supports"), Evidence(claim_id="c2", stance="contradicts")]
+    assert net_support([claim(1, "cafe", asked=True), claim(2, "bank", asked=False)], evidence) == (0.0, 0.0)
+
+
 def test_the_map_decides_over_the_model_where_it_can_tell() -> None:
     claims = [claim(1, "cafe"), claim(2, "bank")]
     evidence = [
@@ -142,7 +147,8 @@ def test_what_the_map_confirms_moves_the_verdict_and_what_the_judge_saw_does_not
         return [Evidence(claim_id=f"c{i}", stance=s, by=author) for i, s in enumerate(stances)]
 
     assert verdict(0.46, by("map", "supports", "supports", "supports")) == "match"
-    assert verdict(0.54, by("map", "supports", "unknown", "unknown", "unknown")) == "no_match"
+    assert verdict(0.54, by("map", "supports", "unknown", "unknown", "unknown")) == "cannot_tell"
+    assert verdict(0.46, by("map", "supports", "unknown", "unknown", "unknown")) == "no_match"
     assert verdict(0.54, by("map", "contradicts", "supports")) == "no_match"
     assert verdict(0.46, by("model", "supports", "supports", "supports")) == "no_match"
 

@@ -54,10 +54,11 @@ def test_one_candidate_that_was_kept_back_is_named_with_the_reason() -> None:
     assert note is not None
     assert note.en == (
         "Number 2 has a higher confidence than the candidate listed just before, but too small a lead for a change of "
-        "order (it must be 3 times as probable), so the order of the retrieval scores was kept there."
+        "order (it must be more than 3 times as probable), so the order of the retrieval scores was kept there."
     )
     assert note.zh == (
-        "第 2 个的置信度高于紧排在前面的候选，但领先幅度不足以改变次序（须达到 3 倍），因此此处保留检索得分的次序。"
+        "第 2 个的置信度高于紧排在前面的候选，但领先幅度不足以改变次序（概率须高于其 3 倍），"
+        "因此此处保留检索得分的次序。"
     )
     assert note.cites == ("judgement:t-1", "posterior:t-1", "judgement:t-2", "posterior:t-2")
     assert note.level == 0, "it belongs in the shortest reply"

@@ -151,7 +151,7 @@ def test_the_command_writes_what_the_judge_then_uses(some: list[Pair], tmp_path:
 
 
 def posterior_fit() -> dict[str, object]:
-    weights = Weights(match=1.4, elsewhere=0.3, outside=-0.2).to_json()
+    weights = Weights(match=1.4, elsewhere=0.3, outside=-0.2, nest=0.3).to_json()
     return {"judge": NAME, "encoder": "e", "weights": weights, "provenance": {"queries": 9, "areas": ["moscow"]}}
 
 
