@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from retriever.types import Evidence, Verdict
 
@@ -43,7 +43,7 @@ def verdict(p_match: float, evidence: Iterable[Evidence]) -> Verdict:
     return "match" if p >= 0.5 else "no_match"
 
 
-def _moved(p: float, stances: list[str]) -> float:
+def _moved(p: float, stances: Sequence[str]) -> float:
     if not set(stances) - {"unknown"}:
         return p
     share = (stances.count("supports") - stances.count("contradicts")) / len(stances)

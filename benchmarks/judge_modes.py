@@ -14,6 +14,7 @@ with ``--begin`` every way goes on from the same finished adapter, which was tau
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shlex
 import shutil
@@ -49,6 +50,7 @@ def train(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Run, Any, An
             shutil.copy2(args.base / name, folder / name)
     if not (folder / "tokenizer").exists():
         shutil.copytree(args.base / "tokenizer", folder / "tokenizer")
+    same_beginning(folder, args.begin)
     recipe = Recipe.load(args.recipe)
     lora = {**recipe.stages["lora"], "samples": args.samples, "minutes": args.minutes}
     recipe = replace(recipe, targets=mode[0], order=mode[1], stages={**recipe.stages, "lora": lora})
@@ -57,6 +59,21 @@ def train(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Run, Any, An
     run._load(folder / "look.pt", model, head)
     began = time.monotonic()
     return run, run.adapter(model.eval(), head, begin=args.begin), head, (time.monotonic() - began) / 60
+
+
+def same_beginning(folder: Path, begin: Path | None) -> None:
+    """Raises ``SightlineError`` where the folder's adapter began from something else than ``begin``."""
+    if begin is not None and not begin.exists():
+        raise SightlineError(f"there is no {begin}: name the lora.pt of a finished run, or leave --begin out")
+    now = "nothing" if begin is None else hashlib.sha256(begin.read_bytes()).hexdigest()
+    note = folder / "begun_from.txt"
+    then = note.read_text().strip() if note.exists() else None
+    if then is None and not (folder / "lora.pt").exists():
+        note.write_text(now + "\n")
+    elif then != now:
+        raise SightlineError(
+            f"the adapter in {folder} began from something else: give the same --begin, or another --out"
+        )
 
 
 def measure(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Told, list[Any], float]:
@@ -108,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table(args, found))
     for mode, (told, asked, _) in found.items():
         lines = [json.dumps({"p": p, "match": a.match, "place": a.place}) for p, a in zip(told.p, asked, strict=True)]
-        (args.out / f"{'-'.join(mode)}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (args.out / f"{'-'.join(mode)}.{args.pairs}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return 0
 
 

@@ -219,12 +219,14 @@ class LargeRun(Run):
         trainer.fit(self.recipe.stage("look"), look_draw(encoder, self.store, self.rows), self.rows, check)
         return model.eval(), head
 
-    def adapter(self, model: Any, head: nn.Linear) -> Any:
+    def adapter(self, model: Any, head: nn.Linear, *, begin: Path | None = None) -> Any:
         """The same adapter goes on to verdicts, on listings that it wrote itself of tiles that it never looked at."""
         own = self.own_listings(model, [*map(int, self.kept), *map(int, self.watched)])
         kept, val = self._pairs(own, self.kept), self._pairs(own, self.watched)
         trainer, encoder = self.trainer(model, head), self.encoder()
         draw = verdict_draw(encoder, kept, teachers=Teachers.fit(kept, seed=self.recipe.seed))
+        if begin is not None:
+            trainer.load_weights(torch.load(begin, weights_only=True)["model"])
         watch = self._watch(trainer, verdict_draw(encoder, val, true_listing=0.0), rounds=8, batch=8)
         model.train()
         trainer.fit(self.recipe.stage("lora"), draw, self.kept, watch)

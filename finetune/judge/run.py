@@ -227,11 +227,11 @@ class Run:
         )
         tuned = get_peft_model(model, lora)
         head.requires_grad_(False)
-        if begin is not None:
-            tuned.load_state_dict(torch.load(begin, weights_only=True)["model"])
         encoder = tuning_encoder(self.tokenizer, self.recipe.targets, self.recipe.order)
         kept, val = self._pairs(own, self.kept), self._pairs(own, self.watched)
         trainer = self.trainer(tuned, head)
+        if begin is not None:
+            trainer.load_weights(torch.load(begin, weights_only=True)["model"])
         draw = verdict_draw(encoder, kept, teachers=Teachers.fit(kept, seed=self.recipe.seed))
         trainer.fit(self.recipe.stage("lora"), draw, self.kept, self._verdicts(trainer, encoder, val))
         return tuned.eval()
