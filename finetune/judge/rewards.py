@@ -35,18 +35,41 @@ BAR = 0.85
 BATCH = 4
 
 
-def reward(text: str, sample: Sample, truth: Mapping[str, Stance]) -> float:
-    """0 for a reply that does not parse, else up to 1."""
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a reply earns its reward for."""
+
+    stances: float
+    """Share of the claims with the right stance."""
+    words: bool
+    """Both languages say what the reply's evidence says and nothing else."""
+    conclusion: bool
+    """Both languages conclude what the sample's verdict says."""
+
+    @property
+    def reward(self) -> float:
+        return STANCES * self.stances + WORDS * self.words + CONCLUSION * self.conclusion
+
+
+def parts(text: str, sample: Sample, truth: Mapping[str, Stance]) -> Parts | None:
+    """None for a reply that does not parse."""
     try:
         reply = read_reply(text, sample.claims)
     except ReplyError:
-        return 0.0
+        return None
     said: dict[str, Stance] = {e.claim_id: e.stance for e in reply.evidence}
-    right = sum(said[c] == stance for c, stance in truth.items()) / max(1, len(truth))
-    holds = agrees(reply.en, reply.zh, sample.claims, said)
     en, zh = explain(sample.claims, said, match=sample.match)
-    concludes = _last(reply.en, ". So ") == _last(en, ". So ") and _last(reply.zh, "因此") == _last(zh, "因此")
-    return STANCES * right + WORDS * holds + CONCLUSION * concludes
+    return Parts(
+        stances=sum(said[c] == stance for c, stance in truth.items()) / max(1, len(truth)),
+        words=agrees(reply.en, reply.zh, sample.claims, said),
+        conclusion=_last(reply.en, ". So ") == _last(en, ". So ") and _last(reply.zh, "因此") == _last(zh, "因此"),
+    )
+
+
+def reward(text: str, sample: Sample, truth: Mapping[str, Stance]) -> float:
+    """0 for a reply that does not parse, else up to 1."""
+    found = parts(text, sample, truth)
+    return 0.0 if found is None else found.reward
 
 
 def _last(text: str, mark: str) -> str:
