@@ -18,11 +18,10 @@ def verdict(p_match: float, evidence: Iterable[Evidence]) -> Verdict:
     """``match`` from one half up, ``no_match`` below: the judge's probability, moved by what the map confirms.
 
     Evidence of the map (``by="map"``) shifts the log-odds by ``MAP_WEIGHT * (share - 1/2)``, where the share is claims
-    supported less claims contradicted, of all claims; a map that decides nothing moves nothing. The judge's own
-    evidence is in its probability already.
+    supported less claims contradicted, of all claims; a map that decides nothing moves nothing, and one that
+    contradicts nothing takes a yes no lower than one half. The judge's own evidence is in its probability already.
     ``cannot_tell`` when the outcome is within :data:`UNDECIDED` of one half, or when there is evidence and every
-    piece of it is "unknown": a number with nothing behind it is not a verdict. So too where the judge says yes, the map
-    supports something and contradicts nothing: that it holds little of what was said is no reason against the tile.
+    piece of it is "unknown": a number with nothing behind it is not a verdict.
 
     >>> verdict(0.9, ())
     'match'
@@ -34,11 +33,8 @@ def verdict(p_match: float, evidence: Iterable[Evidence]) -> Verdict:
     found = list(evidence)
     if found and {item.stance for item in found} == {"unknown"}:
         return "cannot_tell"
-    by_map = [item.stance for item in found if item.by == "map"]
-    p = _moved(p_match, by_map)
+    p = _moved(p_match, [item.stance for item in found if item.by == "map"])
     if abs(p - 0.5) < UNDECIDED:
-        return "cannot_tell"
-    if p < 0.5 <= p_match and "contradicts" not in by_map:
         return "cannot_tell"
     return "match" if p >= 0.5 else "no_match"
 
@@ -47,5 +43,6 @@ def _moved(p: float, stances: Sequence[str]) -> float:
     if not set(stances) - {"unknown"}:
         return p
     share = (stances.count("supports") - stances.count("contradicts")) / len(stances)
-    p = min(max(p, 1e-6), 1 - 1e-6)
-    return 1 / (1 + math.exp(-(math.log(p / (1 - p)) + MAP_WEIGHT * (share - 0.5))))
+    bounded = min(max(p, 1e-6), 1 - 1e-6)
+    moved = 1 / (1 + math.exp(-(math.log(bounded / (1 - bounded)) + MAP_WEIGHT * (share - 0.5))))
+    return max(moved, 0.5) if p >= 0.5 and "contradicts" not in stances else moved

@@ -39,17 +39,22 @@ RECIPE = Path(__file__).resolve().parents[1] / "finetune" / "judge" / "recipe_on
 BASE = ("label", "verdict_first")
 
 
+def copied(base: Path, folder: Path, *files: str) -> None:
+    """A finished run's files and tokenizer in ``folder``, which a benchmark may write to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in files:
+        if not (base / name).exists():
+            raise SightlineError(f"{base} has no {name}: name a finished run of sightline train judge")
+        if not (folder / name).exists():
+            shutil.copy2(base / name, folder / name)
+    if not (folder / "tokenizer").exists():
+        shutil.copytree(base / "tokenizer", folder / "tokenizer")
+
+
 def train(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Run, Any, Any, float]:
     """The run of one way, its adapter and dense head, and the minutes that its adapter took."""
     folder = args.out / "-".join(mode)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("look.pt", "own.jsonl"):
-        if not (args.base / name).exists():
-            raise SightlineError(f"{args.base} has no {name}: name a finished run of sightline train judge")
-        if not (folder / name).exists():
-            shutil.copy2(args.base / name, folder / name)
-    if not (folder / "tokenizer").exists():
-        shutil.copytree(args.base / "tokenizer", folder / "tokenizer")
+    copied(args.base, folder, "look.pt", "own.jsonl")
     same_beginning(folder, args.begin)
     recipe = Recipe.load(args.recipe)
     lora = {**recipe.stages["lora"], "samples": args.samples, "minutes": args.minutes}

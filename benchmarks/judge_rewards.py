@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.judge_modes import RECIPE, copied
 from eval.bootstrap import bootstrap_mean
 from eval.report import percent
 from eval.testset.scores import auroc
@@ -31,8 +31,6 @@ from finetune.judge.rewards import parts, question, reward_stage
 from finetune.judge.run import Recipe, Run
 from retriever.errors import SightlineError
 
-RECIPE = Path(__file__).resolve().parents[1] / "finetune" / "judge" / "recipe_onward.yaml"
-FILES = ("look.pt", "lora.pt", "own.jsonl")
 SEED = 907
 """Of the validation questions; the stage's own are drawn from other tiles."""
 
@@ -50,14 +48,7 @@ class Measured:
 
 def opened(args: argparse.Namespace) -> tuple[Run, Any, Any]:
     """The run's copy with its adapter as it was finished, and the dense head."""
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        if not (args.base / name).exists():
-            raise SightlineError(f"{args.base} has no {name}: name a finished run of sightline train judge")
-        if not (args.out / name).exists():
-            shutil.copy2(args.base / name, args.out / name)
-    if not (args.out / "tokenizer").exists():
-        shutil.copytree(args.base / "tokenizer", args.out / "tokenizer")
+    copied(args.base, args.out, "look.pt", "lora.pt", "own.jsonl")
     recipe = Recipe.load(args.recipe)
     stage = {k: getattr(args, k) for k in ("questions", "tries", "samples", "minutes")}
     stages = {**recipe.stages, "rewards": {**stage, "batch_size": 8, "lr": args.lr}}

@@ -127,16 +127,23 @@ def by_retrieval(candidates: Iterable[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda c: (c.rank, -c.score, c.tile_id))
 
 
-def reorder_judged(candidates: Sequence[Candidate], utility: Mapping[str, float]) -> list[str]:
-    """Tile ids with the judged ones (those with a utility) sorted among the places that judged ones hold.
+def in_their_places(candidates: Sequence[Candidate], judged: Sequence[str]) -> list[str]:
+    """All tile ids, the ``judged`` ones in their own order among the places that judged ones hold on the shortlist.
 
-    A tile that could not be judged keeps its retrieval place, so a failure moves nothing up or down by itself.
+    A tile that could not be judged keeps its place, so a failure moves nothing up or down by itself.
+    """
+    left, known = iter(judged), frozenset(judged)
+    return [next(left) if c.tile_id in known else c.tile_id for c in by_retrieval(candidates)]
+
+
+def reorder_judged(candidates: Sequence[Candidate], utility: Mapping[str, float]) -> list[str]:
+    """Tile ids with the judged ones (those with a utility) sorted :func:`in_their_places`.
+
     Equal utilities: retrieval rank, then id.
     """
-    order = by_retrieval(candidates)
-    judged = [c for c in order if c.tile_id in utility]
-    best = iter(sorted(judged, key=lambda c: (-utility[c.tile_id], c.rank, c.tile_id)))
-    return [next(best).tile_id if c.tile_id in utility else c.tile_id for c in order]
+    judged = [c for c in candidates if c.tile_id in utility]
+    best = sorted(judged, key=lambda c: (-utility[c.tile_id], c.rank, c.tile_id))
+    return in_their_places(candidates, [c.tile_id for c in best])
 
 
 def ranking(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agent.rerankers.base import Kit, by_retrieval, ranking
+from agent.rerankers.base import Kit, in_their_places, ranking
 from agent.rerankers.duels import duels
 from agent.rerankers.gate import FittedGate, load, models_of
 from agent.rerankers.posterior import ByPosterior
@@ -79,12 +79,10 @@ class Cascade(ByPosterior):
 def gated(candidates: Sequence[Candidate], utility: Mapping[str, float], margin: float) -> list[str]:
     """:func:`retriever.gate.gated` over the judged candidates (those with a utility) by retrieval score.
 
-    By score and not by rank: where the map has cut the shortlist, the rank is the map's word already. They stand in the
-    places that judged ones hold; a tile that could not be judged keeps its own, so a failure moves nothing by itself.
+    By score and not by rank: where the map has cut the shortlist, the rank is the map's word already.
     """
-    listed = sorted(candidates, key=lambda c: (-c.score, c.rank, c.tile_id))
-    judged = iter(gates.gated([c.tile_id for c in listed if c.tile_id in utility], utility, margin))
-    return [next(judged) if c.tile_id in utility else c.tile_id for c in by_retrieval(candidates)]
+    judged = sorted((c for c in candidates if c.tile_id in utility), key=lambda c: (-c.score, c.rank, c.tile_id))
+    return in_their_places(candidates, gates.gated([c.tile_id for c in judged], utility, margin))
 
 
 __all__ = ["MARGIN", "Cascade", "gated"]

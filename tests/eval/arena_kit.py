@@ -23,20 +23,28 @@ LOAD = cache(Encoder.load)
 """Each run opens the encoder; here it is the same one."""
 
 
-def town_gallery(folder: Path) -> Gallery:
-    """A street grid of 6 by 6 crossings with a pharmacy and a church, indexed with the shipped encoder."""
+PHARMACY = '<node id="99" lat="51.50061" lon="0.00061"><tag k="amenity" v="pharmacy"/></node>'
+CHURCH = '<node id="98" lat="51.50241" lon="0.00241"><tag k="amenity" v="place_of_worship"/></node>'
+
+
+def street_grid(folder: Path, *places: str) -> Path:
+    """An OSM file of 6 by 6 crossings with these nodes beside them."""
     nodes = [
         f'<node id="{10 * r + c + 1}" lat="{51.5 + r * STEP}" lon="{c * STEP}"/>' for r in range(6) for c in range(6)
     ]
-    nodes.append('<node id="98" lat="51.50241" lon="0.00241"><tag k="amenity" v="place_of_worship"/></node>')
-    nodes.append('<node id="99" lat="51.50061" lon="0.00061"><tag k="amenity" v="pharmacy"/></node>')
     rows = [[10 * r + c + 1 for c in range(6)] for r in range(6)]
     ways = [
         f'<way id="{i}">{"".join(f"""<nd ref="{n}"/>""" for n in line)}<tag k="highway" v="residential"/></way>'
         for i, line in enumerate([*rows, *zip(*rows, strict=True)], start=1)
     ]
     source = folder / "town.osm"
-    source.write_text(f'<osm version="0.6">{"".join(nodes)}{"".join(ways)}</osm>')
+    source.write_text(f'<osm version="0.6">{"".join([*nodes, *places])}{"".join(ways)}</osm>')
+    return source
+
+
+def town_gallery(folder: Path) -> Gallery:
+    """A street grid of 6 by 6 crossings with a pharmacy and a church, indexed with the shipped encoder."""
+    source = street_grid(folder, CHURCH, PHARMACY)
     made = build_gallery(folder / "gallery", osm=source, cover="touched", px=64)
     encoder = LOAD("sightline-mini")
     target = index_folder(made.path, "sightline-mini")

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from arena_kit import LOAD, call, config, lines_of, town_gallery
+from arena_kit import LOAD, call, config, lines_of
 
 from agent.rerankers import ContractError
 from agent.rerankers.identity import Identity
@@ -24,24 +24,15 @@ from eval.arena.models import opened
 from eval.arena.records import read_runs
 from eval.arena.run import run
 from eval.protocol import EvaluationError
-from retriever.encoder import Encoder
 from retriever.errors import SightlineError
 from retriever.gallery import Gallery
 from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
 
-
-@pytest.fixture(autouse=True)
-def one_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Encoder, "load", staticmethod(LOAD))
+pytestmark = pytest.mark.usefixtures("one_encoder")
 
 
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    return town_gallery(tmp_path_factory.mktemp("town"))
-
-
-def test_a_second_start_judges_nothing_and_repairs_a_half_written_line(gallery: Gallery, tmp_path: Path) -> None:
-    path = config(gallery, tmp_path)
+def test_a_second_start_judges_nothing_and_repairs_a_half_written_line(arena_gallery: Gallery, tmp_path: Path) -> None:
+    path = config(arena_gallery, tmp_path)
     call("run", str(path))
     rankings = tmp_path / "out/sets/town/oracle.rankings.jsonl"
     whole = rankings.read_bytes()
@@ -53,7 +44,7 @@ def test_a_second_start_judges_nothing_and_repairs_a_half_written_line(gallery: 
 
 
 def test_only_tiles_of_queries_still_to_do_are_looked_at(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arena_gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[set[str]] = []
 
@@ -62,23 +53,23 @@ def test_only_tiles_of_queries_still_to_do_are_looked_at(
 
     monkeypatch.setattr("eval.arena.run.look_ahead", look)
     parts = {"judge": {"backend": "none", "looks": "once"}}
-    made = read_config(config(gallery, tmp_path, methods=[{"name": "identity", "limit": 2}], **parts))
+    made = read_config(config(arena_gallery, tmp_path, methods=[{"name": "identity", "limit": 2}], **parts))
     run(made)
     frozen = load(tmp_path / "out" / "sets" / "town")
     first, *later = ({c.tile_id for c in asked.candidates} for asked in frozen.order()[:3])
     assert looked == [first | later[0]]
     run(made)
     assert looked[1] == set()
-    run(read_config(config(gallery, tmp_path, methods=[{"name": "identity", "limit": 3}], **parts)))
+    run(read_config(config(arena_gallery, tmp_path, methods=[{"name": "identity", "limit": 3}], **parts)))
     assert looked[2] == later[1]
     assert [path.name for path in (tmp_path / "out/sets/town").glob("*.rankings.jsonl")] == ["identity.rankings.jsonl"]
 
 
 def test_a_methods_own_reasons_need_the_judge_and_are_its_headers(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arena_gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     methods = [{"name": "identity", "top": 1}, {"name": "oracle", "top": 0}]
-    run(read_config(config(gallery, tmp_path, methods=methods, explain={"top": 0})))
+    run(read_config(config(arena_gallery, tmp_path, methods=methods, explain={"top": 0})))
     assert json.loads(lines_of(tmp_path, "identity")[0])["header"]["explainer"] == "none"
     assert json.loads(lines_of(tmp_path, "oracle")[0])["header"]["explainer"] == ""
 
@@ -87,10 +78,10 @@ def test_a_methods_own_reasons_need_the_judge_and_are_its_headers(
 
     monkeypatch.setattr("agent.opening.open_bench", none)
     asked = {"backend": "vllm"}
-    quiet = read_config(config(gallery, tmp_path, methods=methods[1:], explain={"top": 3}, judge=asked))
+    quiet = read_config(config(arena_gallery, tmp_path, methods=methods[1:], explain={"top": 3}, judge=asked))
     with opened(quiet, quiet.methods, LOAD("sightline-mini"), print) as models:
         assert models.judge == "none", "no method asks for a judge or explains a tile"
-    loud = read_config(config(gallery, tmp_path, methods=methods, explain={"top": 0}, judge=asked))
+    loud = read_config(config(arena_gallery, tmp_path, methods=methods, explain={"top": 0}, judge=asked))
     with (
         pytest.raises(EvaluationError, match="need a judge"),
         opened(loud, loud.methods, LOAD("sightline-mini"), print),
@@ -114,8 +105,8 @@ run(read_config(Path(sys.argv[1])))
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_asks_nothing_twice(gallery: Gallery, tmp_path: Path) -> None:
-    path = config(gallery, tmp_path, methods=["identity"])
+def test_a_killed_run_goes_on_and_asks_nothing_twice(arena_gallery: Gallery, tmp_path: Path) -> None:
+    path = config(arena_gallery, tmp_path, methods=["identity"])
     rankings = tmp_path / "out/sets/town/identity.rankings.jsonl"
     child = subprocess.Popen([sys.executable, "-c", SLOW, str(path)], cwd=Path(__file__).parents[2])
     while child.poll() is None and not (rankings.exists() and rankings.read_bytes().count(b"\n") >= 3):
@@ -143,17 +134,17 @@ class Foreign(Identity):
 
 
 def test_a_method_that_returns_a_strange_tile_breaks_the_run_by_name(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arena_gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.rerankers.identity.Identity", Foreign)
     with pytest.raises(ContractError, match="'elsewhere', a tile that it was not given"):
-        run(read_config(config(gallery, tmp_path)))
+        run(read_config(config(arena_gallery, tmp_path)))
 
 
 def test_a_method_that_fails_is_counted_and_asked_again_only_when_told(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arena_gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = config(gallery, tmp_path, methods=["identity"])
+    path = config(arena_gallery, tmp_path, methods=["identity"])
     plain = Identity.rerank
 
     async def failing(self: Any, query: Query, *given: Any) -> Ranking:
@@ -183,20 +174,20 @@ def test_a_method_that_fails_is_counted_and_asked_again_only_when_told(
     ],
 )
 def test_a_wrong_configuration_is_one_sentence(
-    gallery: Gallery, tmp_path: Path, change: dict[str, Any], says: str
+    arena_gallery: Gallery, tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(SightlineError, match=says):
-        read_config(config(gallery, tmp_path, **change))
+        read_config(config(arena_gallery, tmp_path, **change))
 
 
-def test_an_option_that_a_method_does_not_know_is_refused(gallery: Gallery, tmp_path: Path) -> None:
-    path = config(gallery, tmp_path, methods=[{"name": "identity", "options": {"speed": 3}}])
+def test_an_option_that_a_method_does_not_know_is_refused(arena_gallery: Gallery, tmp_path: Path) -> None:
+    path = config(arena_gallery, tmp_path, methods=[{"name": "identity", "options": {"speed": 3}}])
     with pytest.raises(EvaluationError, match="speed"):
         run(read_config(path))
 
 
-def test_removed_places_are_gone_from_the_candidates_and_never_right(gallery: Gallery, tmp_path: Path) -> None:
-    run(read_config(config(gallery, tmp_path)))
+def test_removed_places_are_gone_from_the_candidates_and_never_right(arena_gallery: Gallery, tmp_path: Path) -> None:
+    run(read_config(config(arena_gallery, tmp_path)))
     frozen = load(tmp_path / "out/sets/town")
     from eval.arena.confident import sureness
     from retriever.geo import distance_m
@@ -213,8 +204,8 @@ def test_removed_places_are_gone_from_the_candidates_and_never_right(gallery: Ga
     assert found.right.sum() <= 4
 
 
-def test_freezing_apart_makes_the_candidates_that_a_run_takes_up(gallery: Gallery, tmp_path: Path) -> None:
-    path = config(gallery, tmp_path)
+def test_freezing_apart_makes_the_candidates_that_a_run_takes_up(arena_gallery: Gallery, tmp_path: Path) -> None:
+    path = config(arena_gallery, tmp_path)
     made = call("freeze", str(path))
     assert made.exit_code == 0
     assert "town: 8 queries" in made.stdout
@@ -228,9 +219,9 @@ def test_freezing_apart_makes_the_candidates_that_a_run_takes_up(gallery: Galler
 
 
 def test_candidates_of_another_reading_of_the_texts_are_refused(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arena_gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = config(gallery, tmp_path)
+    path = config(arena_gallery, tmp_path)
     call("freeze", str(path))
     monkeypatch.setattr("prompts.claims.extract_claims", lambda text, **_: [])
     refused = call("freeze", str(path))

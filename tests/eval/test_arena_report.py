@@ -6,29 +6,20 @@ import json
 from pathlib import Path
 
 import pytest
-from arena_kit import LOAD, call, config, queries, town_gallery
+from arena_kit import call, config, queries
 
 from agent.rerankers import ContractError
 from eval.arena.config import read_config
 from eval.arena.records import read_runs
 from eval.arena.run import run
 from eval.protocol import EvaluationError
-from retriever.encoder import Encoder
 from retriever.gallery import Gallery
 
-
-@pytest.fixture(autouse=True)
-def one_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Encoder, "load", staticmethod(LOAD))
+pytestmark = pytest.mark.usefixtures("one_encoder")
 
 
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    return town_gallery(tmp_path_factory.mktemp("town"))
-
-
-def test_run_then_report_with_every_section(gallery: Gallery, tmp_path: Path) -> None:
-    made = call("run", str(config(gallery, tmp_path)), "--json")
+def test_run_then_report_with_every_section(arena_gallery: Gallery, tmp_path: Path) -> None:
+    made = call("run", str(config(arena_gallery, tmp_path)), "--json")
     assert json.loads(made.stdout)["judged"] == 3 * 8, (
         "two methods and a shuffle on 4 queries and 4 without their place"
     )
@@ -57,8 +48,8 @@ def test_run_then_report_with_every_section(gallery: Gallery, tmp_path: Path) ->
     assert len(list((tmp_path / "out/report/queries").glob("0*.html"))) == 8 == paths["pages"]
 
 
-def test_pages_are_offline_and_hostile_text_is_escaped(gallery: Gallery, tmp_path: Path) -> None:
-    call("run", str(config(gallery, tmp_path)))
+def test_pages_are_offline_and_hostile_text_is_escaped(arena_gallery: Gallery, tmp_path: Path) -> None:
+    call("run", str(config(arena_gallery, tmp_path)))
     call("report", str(tmp_path / "out"), "--browse", "8")
     pages = list((tmp_path / "out" / "report").rglob("*.html"))
     assert len(pages) == 10
@@ -72,8 +63,8 @@ def test_pages_are_offline_and_hostile_text_is_escaped(gallery: Gallery, tmp_pat
     assert hostile == 3, "two pages of the query (with and without its place) and the index"
 
 
-def test_a_report_reads_past_a_half_written_line(gallery: Gallery, tmp_path: Path) -> None:
-    call("run", str(config(gallery, tmp_path)))
+def test_a_report_reads_past_a_half_written_line(arena_gallery: Gallery, tmp_path: Path) -> None:
+    call("run", str(config(arena_gallery, tmp_path)))
     rankings = tmp_path / "out/sets/town/oracle.rankings.jsonl"
     cut = rankings.read_bytes()[:-40]
     rankings.write_bytes(cut)
@@ -82,31 +73,31 @@ def test_a_report_reads_past_a_half_written_line(gallery: Gallery, tmp_path: Pat
     assert rankings.read_bytes() == cut
 
 
-def test_two_runs_over_different_candidates_are_refused(gallery: Gallery, tmp_path: Path) -> None:
+def test_two_runs_over_different_candidates_are_refused(arena_gallery: Gallery, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     for folder, k in ((one, 4), (two, 3)):
         folder.mkdir()
-        run(read_config(config(gallery, folder, methods=["identity"], candidates={"k": k})))
+        run(read_config(config(arena_gallery, folder, methods=["identity"], candidates={"k": k})))
     with pytest.raises(EvaluationError, match="other candidates"):
         read_runs([one / "out", two / "out"])
     with pytest.raises(EvaluationError, match="another label"):
         read_runs([one / "out", one / "out"])
     with pytest.raises(EvaluationError, match="k differ"):
-        run(read_config(config(gallery, one, methods=["identity"], candidates={"k": 3})))
+        run(read_config(config(arena_gallery, one, methods=["identity"], candidates={"k": 3})))
 
 
-def test_two_runs_over_the_same_candidates_stand_side_by_side(gallery: Gallery, tmp_path: Path) -> None:
+def test_two_runs_over_the_same_candidates_stand_side_by_side(arena_gallery: Gallery, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     for folder, method in ((one, "identity"), (two, "shuffle")):
         folder.mkdir()
-        run(read_config(config(gallery, folder, methods=[method])))
+        run(read_config(config(arena_gallery, folder, methods=[method])))
     _, (found,) = read_runs([one / "out", two / "out"])
     assert set(found.methods) == {"identity", "shuffle"}
 
 
 @pytest.mark.parametrize("format_", ["trec", "rank_llm"])
-def test_what_goes_out_comes_in_as_the_same_order(gallery: Gallery, tmp_path: Path, format_: str) -> None:
-    run(read_config(config(gallery, tmp_path)))
+def test_what_goes_out_comes_in_as_the_same_order(arena_gallery: Gallery, tmp_path: Path, format_: str) -> None:
+    run(read_config(config(arena_gallery, tmp_path)))
     out, file = str(tmp_path / "out"), tmp_path / "run.txt"
     assert call("export", out, "--method", "oracle", "--format", format_, "--out", str(file)).exit_code == 0
     made = call("import", str(file), "--run", out, "--label", "theirs", "--format", format_, "--saw", "facts")
@@ -121,8 +112,8 @@ def test_what_goes_out_comes_in_as_the_same_order(gallery: Gallery, tmp_path: Pa
     assert "| theirs | facts |" in (tmp_path / "out/report/report.md").read_text()
 
 
-def test_imports_are_held_to_the_candidates(gallery: Gallery, tmp_path: Path) -> None:
-    run(read_config(config(gallery, tmp_path)))
+def test_imports_are_held_to_the_candidates(arena_gallery: Gallery, tmp_path: Path) -> None:
+    run(read_config(config(arena_gallery, tmp_path)))
     out, file = str(tmp_path / "out"), tmp_path / "run.txt"
     call("export", out, "--out", str(file))
     text = file.read_text()
@@ -141,11 +132,11 @@ def test_imports_are_held_to_the_candidates(gallery: Gallery, tmp_path: Path) ->
 
 
 def test_sets_that_no_method_has_ranked_are_not_pooled_with_those_that_some_have(
-    gallery: Gallery, tmp_path: Path
+    arena_gallery: Gallery, tmp_path: Path
 ) -> None:
     asked = [str(queries(tmp_path))]
-    sets = [{"name": n, "group": "both", "gallery": str(gallery.path), "queries": asked} for n in "ab"]
-    path = config(gallery, tmp_path, sets=sets)
+    sets = [{"name": n, "group": "both", "gallery": str(arena_gallery.path), "queries": asked} for n in "ab"]
+    path = config(arena_gallery, tmp_path, sets=sets)
     assert call("freeze", str(path)).exit_code == 0
     assert call("run", str(path), "--only", "identity", "--sets", "a").exit_code == 0
     out = tmp_path / "out"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from arena_kit import PHARMACY, street_grid
 from typer.testing import CliRunner, Result
 
 from eval.cli import register
@@ -14,7 +15,6 @@ from retriever.build import build_gallery
 from retriever.errors import SightlineError
 from retriever.gallery import Gallery
 
-STEP = 0.0006
 """Degrees between the crossings of the little town: some 67 m north, 41 m east."""
 
 
@@ -22,17 +22,7 @@ STEP = 0.0006
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     """A street grid of 6 by 6 crossings, with one pharmacy."""
     folder = tmp_path_factory.mktemp("town")
-    nodes = [
-        f'<node id="{10 * r + c + 1}" lat="{51.5 + r * STEP}" lon="{c * STEP}"/>' for r in range(6) for c in range(6)
-    ]
-    nodes.append('<node id="99" lat="51.50061" lon="0.00061"><tag k="amenity" v="pharmacy"/></node>')
-    rows = [[10 * r + c + 1 for c in range(6)] for r in range(6)]
-    ways = [
-        f'<way id="{i}">{"".join(f"""<nd ref="{n}"/>""" for n in line)}<tag k="highway" v="residential"/></way>'
-        for i, line in enumerate([*rows, *zip(*rows, strict=True)], start=1)
-    ]
-    source = folder / "town.osm"
-    source.write_text(f'<osm version="0.6">{"".join(nodes)}{"".join(ways)}</osm>')
+    source = street_grid(folder, PHARMACY)
     return build_gallery(folder / "gallery", osm=source, cover="touched", px=64)
 
 
