@@ -88,8 +88,9 @@ class Judge:
         self.client = client
         self.store: ListingStore = store if store is not None else MemoryListings()
         self.template: Template = load_template(template)
-        if self.template.reasons_first:
-            raise ModelError(f"the template {template} asks for reasons first; the judge asks for the verdict first")
+        if self.template.reasons_first or self.template.direct:
+            how = "for reasons first" if self.template.reasons_first else "without a look at the tile"
+            raise ModelError(f"the template {template} asks {how}; the judge looks, then asks for the verdict first")
         self.saw: Saw = saw
         self.fit = fit if fit is not None else stored_fit(self.plain_name)
         self._looking: dict[str, asyncio.Task[tuple[str, Usage]]] = {}

@@ -1,11 +1,13 @@
-"""Does explaining cost accuracy? One base, one number of samples, five ways to teach the adapter.
+"""Does explaining cost accuracy, does looking first? One base, one number of samples, six ways to teach the adapter.
 
     python -m benchmarks.judge_modes --data DATA --seen EARLIER_DATA --base RUN --begin RUN/lora.pt --samples 1200
 
 ``RUN`` is a finished run of ``sightline train judge`` (``look.pt``, ``tokenizer/``, ``own.jsonl``): its base is taken
 as it is. Each way trains its own adapter on the same draws for ``--samples`` samples under ``--out`` (a stopped run
 goes on) and is then asked for the verdict on the same pairs of validation areas, on listings of its own. Ways that
-reason first write their reasons before each verdict. Test areas are not touched.
+reason first write their reasons before each verdict; ``label-direct`` has no listing before it. Test areas are not
+touched. With ``label-direct`` among ``--modes``, ``--costs N`` also says what N verdicts of either kind cost
+(``benchmarks/judge_costs.py``).
 
 An adapter that begins from nothing needs some thousands of samples before it tells a match from a no-match at all;
 with ``--begin`` every way goes on from the same finished adapter, which was taught in one of these ways.
@@ -21,22 +23,24 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks import judge_costs
 from eval.bootstrap import Interval, bootstrap_mean
 from eval.report import percent
 from eval.testset.scores import auroc
-from finetune.judge.modes import TEMPLATES, Told, asked_pairs, tell, tuning_encoder
+from finetune.judge.modes import TEMPLATES, Asked, Told, asked_pairs, tell, tuning_encoder
 from finetune.judge.run import Recipe, Run
 from retriever.errors import SightlineError
 
 RECIPE = Path(__file__).resolve().parents[1] / "finetune" / "judge" / "recipe_onward.yaml"
 BASE = ("label", "verdict_first")
+DIRECT = ("label", "direct")
 
 
 def copied(base: Path, folder: Path, *files: str) -> None:
@@ -81,13 +85,28 @@ def same_beginning(folder: Path, begin: Path | None) -> None:
         )
 
 
-def measure(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Told, list[Any], float]:
-    """What one way says of the validation pairs."""
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One way: what it says of the validation pairs, and what asks it again."""
+
+    told: Told
+    asked: list[Asked]
+    minutes: float
+    run: Run
+    trainer: Any
+    encoder: Any
+
+
+def measure(args: argparse.Namespace, mode: tuple[Any, Any]) -> Measured:
+    """Train one way and ask it about the validation pairs; every probability is kept under ``--out``."""
     run, tuned, head, minutes = train(args, mode)
     own = run.own_listings(None, [*map(int, run.watched)])
     asked = asked_pairs(run._pairs(own, run.watched), args.pairs, seed=args.seed)
-    told = tell(run.trainer(tuned, head), tuning_encoder(run.tokenizer, *mode), asked)
-    return told, asked, minutes
+    trainer, encoder = run.trainer(tuned, head), tuning_encoder(run.tokenizer, *mode)
+    told = tell(trainer, encoder, asked)
+    lines = [json.dumps({"p": p, "match": a.match, "place": a.place}) for p, a in zip(told.p, asked, strict=True)]
+    (args.out / f"{'-'.join(mode)}.{args.pairs}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Measured(told=told, asked=asked, minutes=minutes, run=run, trainer=trainer, encoder=encoder)
 
 
 def row(mode: tuple[str, str], told: Told, label: Told, asked: Sequence[Any], minutes: float) -> list[str]:
@@ -114,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="limit for each way; samples decide before it")
     parser.add_argument("--pairs", type=int, default=400)
     parser.add_argument("--modes", default=",".join("-".join(m) for m in TEMPLATES), help="targets-order, by commas")
+    parser.add_argument("--costs", type=int, default=0, help="pairs to time, one by one")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("runs/judge_modes"))
@@ -128,15 +148,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SightlineError("the loss is measured against label-verdict_first: name it too")
     found = {mode: measure(args, mode) for mode in modes}
     print(table(args, found))
-    for mode, (told, asked, _) in found.items():
-        lines = [json.dumps({"p": p, "match": a.match, "place": a.place}) for p, a in zip(told.p, asked, strict=True)]
-        (args.out / f"{'-'.join(mode)}.{args.pairs}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if args.costs and DIRECT in found:
+        parted, direct = found[BASE], found[DIRECT]
+        looking = (parted.run, parted.trainer, parted.encoder)
+        costs = judge_costs.measure(looking, (direct.trainer, direct.encoder), parted.asked[: args.costs])
+        print("\n" + judge_costs.table(costs))
+    print(f"\nPrinted by `{shlex.join(['python', '-m', 'benchmarks.judge_modes', *sys.argv[1:]])}`")
     return 0
 
 
-def table(args: argparse.Namespace, found: dict[Any, tuple[Told, list[Any], float]]) -> str:
+def table(args: argparse.Namespace, found: dict[Any, Measured]) -> str:
     """Markdown."""
-    asked = found[BASE][1]
+    asked = found[BASE].asked
     begun = ", from one finished adapter" if args.begin else ""
     lines = [
         f"N = {len(asked)} pairs of validation areas at {len({a.place for a in asked})} places, {args.samples} samples "
@@ -146,10 +169,9 @@ def table(args: argparse.Namespace, found: dict[Any, tuple[Told, list[Any], floa
         "minutes |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for mode, (told, pairs, minutes) in found.items():
-        lines.append("| " + " | ".join(row(mode, told, found[BASE][0], pairs, minutes)) + " |")
-    command = shlex.join(["python", "-m", "benchmarks.judge_modes", *sys.argv[1:]])
-    return "\n".join([*lines, "", f"Printed by `{command}`"])
+    for mode, one in found.items():
+        lines.append("| " + " | ".join(row(mode, one.told, found[BASE].told, one.asked, one.minutes)) + " |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         plan = Recipe.load(recipe)
         if plan.order != "verdict_first" and stage != "lora":
             raise SightlineError(
-                "The judge asks for the verdict first: train reasons_first with --stage lora, to compare."
+                f"The judge looks, then asks for the verdict first: train {plan.order} with --stage lora, to compare."
             )
         one = Run(data, run, plan, seen=seen, start=start)
         if stage in ("text", "dense", "joint"):

@@ -37,6 +37,11 @@ class Template:
         """Whether the claims are explained before the verdict is asked for."""
         return "«claims»" in self.explain
 
+    @property
+    def direct(self) -> bool:
+        """Whether claims are judged on the picture at once, without a listing of the tile before them."""
+        return not self.look
+
 
 @cache
 def load_template(name: str = "judge") -> Template:
@@ -91,7 +96,11 @@ def look_messages(image: ImagePart, template: Template) -> list[Message]:
 
 
 def score_messages(image: ImagePart, listing: str, claims: Sequence[Claim], template: Template) -> list[Message]:
+    """The claims after the tile's listing, or, by a template that is ``direct``, right behind the picture."""
     question = template.score.replace("«claims»", claims_block(claims))
+    if template.direct:
+        system, _ = look_messages(image, template)
+        return [system, Message(role="user", parts=(image, TextPart(text=question)))]
     return [
         *look_messages(image, template),
         Message(role="assistant", parts=(TextPart(text=listing),)),

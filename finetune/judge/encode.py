@@ -113,12 +113,15 @@ class Encoder:
             image_at = len(out.ids)
             out.ids += self.tokens("<|image_pad|>") * self.visual_tokens
             out.pad()
-            out.say(f"<|vision_end|>{t.look}<|im_end|>\n")
-        out.say("<|im_start|>assistant\n")
-        out.answer(sample.listing, learn=sample.learn_listing)
+            out.say(f"<|vision_end|>{t.look}<|im_end|>\n" if t.look else "<|vision_end|>")
+        if t.direct:
+            self._direct(out, sample)
+        else:
+            out.say("<|im_start|>assistant\n")
+            out.answer(sample.listing, learn=sample.learn_listing)
         if self.template.reasons_first:
             self._reasons_first(out, sample)
-        elif sample.claims:
+        elif sample.claims and not t.direct:
             self._ask(out, self.template.score, sample)
             self._verdict(out, sample)
             if sample.explained and self.targets != "label":
@@ -137,6 +140,13 @@ class Encoder:
             doubt=sample.doubt,
         )
 
+    def _direct(self, out: _Writer, sample: Sample) -> None:
+        """The claims right behind the picture, then the verdict; the sample's listing is not shown."""
+        if sample.image is None or not sample.claims:
+            raise ValueError("a verdict straight from the picture needs a picture and claims")
+        self._ask(out, self.template.score, sample, opening="")
+        self._verdict(out, sample)
+
     def _reasons_first(self, out: _Writer, sample: Sample) -> None:
         """Every sample with claims is explained: the verdict has to follow from something."""
         if sample.claims:
@@ -148,10 +158,10 @@ class Encoder:
     def _turn(self, out: _Writer, text: str) -> None:
         out.say("\n<|im_start|>user\n" + text + "<|im_end|>\n<|im_start|>assistant\n")
 
-    def _ask(self, out: _Writer, question: str, sample: Sample) -> None:
+    def _ask(self, out: _Writer, question: str, sample: Sample, opening: str = "\n<|im_start|>user\n") -> None:
         """A question with the claims in it."""
         before, after = question.split("«claims»")
-        out.say("\n<|im_start|>user\n" + before)
+        out.say(opening + before)
         for i, (claim, finding) in enumerate(zip(sample.claims, sample.findings, strict=True), 1):
             out.say(claim_line(claim, i))
             if self.marks:

@@ -2,7 +2,8 @@
 
 ``label``: yes or no alone. ``ledger``: the evidence for each claim as well. ``explanation``: evidence and sentences.
 ``verdict_first`` asks for yes or no before the reasons, so a verdict costs one token and cannot lean on them;
-``reasons_first`` asks for it after them.
+``reasons_first`` asks for it after them. Both judge on the tile's listing, which is written once for all questions;
+``direct`` asks about the picture at once, without a listing.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from prompts.render import load_template
 from prompts.schema import MAX_CLAIMS, read_ledger, read_reply
 from retriever.errors import ModelError, ReplyError
 
-Order = Literal["verdict_first", "reasons_first"]
+Order = Literal["verdict_first", "reasons_first", "direct"]
 TEMPLATES: dict[tuple[Targets, Order], str] = {
     ("label", "verdict_first"): "judge",
+    ("label", "direct"): "judge_direct",
     ("ledger", "verdict_first"): "judge_ledger",
     ("explanation", "verdict_first"): "judge",
     ("ledger", "reasons_first"): "judge_ledger_first",
@@ -92,11 +94,13 @@ def tell(trainer: Any, encoder: Encoder, asked: Sequence[Asked], *, batch_size: 
             replies = write(trainer, encoder, items, most)
             good += [_holds(encoder, r, a.sample) for r, a in zip(replies, part, strict=True)]
             items = [_with_reply(encoder, e, r) for e, r in zip(items, replies, strict=True)]
-        p += _yes(trainer, encoder, items)
+        p += yes(trainer, encoder, items)
     return Told(p=np.array(p), parsed=float(np.mean(good)) if good else None)
 
 
-def _yes(trainer: Any, encoder: Encoder, items: Sequence[Encoded]) -> list[float]:
+@torch.no_grad()
+def yes(trainer: Any, encoder: Encoder, items: Sequence[Encoded]) -> list[float]:
+    """Probability of yes against no where each conversation asks for the verdict."""
     data = batch(items, trainer.pad_id)
     seen = trainer.see([(e.image, e.turn) for e in items])
     hidden = trainer.inner.model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ import pytest
 import torch
 from judge_tiles import tiny_run
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from agent.judge import Judge
-from finetune.judge.modes import TEMPLATES, asked_pairs, tell, tuning_encoder
+from benchmarks import judge_costs
+from finetune.judge.modes import TEMPLATES, asked_pairs, tell, tuning_encoder, yes
 from finetune.judge.run import Run
 from finetune.judge.tasks import Pairs, verdict_draw
 from prompts.clients.base import ImagePart
 from prompts.clients.recorded import RecordedClient
-from prompts.render import load_template, reasons_messages, verdict_messages
+from prompts.render import load_template, reasons_messages, score_messages, verdict_messages
 from prompts.schema import read_ledger, read_reply
 from retriever.errors import ModelError
 
@@ -45,6 +49,11 @@ def encoded(run: Run, pairs: Pairs, way: Any) -> tuple[Any, Any, Any]:
     return encoder, sample, encoder.encode(sample)
 
 
+def as_chat(messages: Any) -> list[dict[str, Any]]:
+    part = lambda p: {"type": "text", "text": p.text} if hasattr(p, "text") else {"type": "image"}  # noqa: E731
+    return [{"role": m.role, "content": [part(p) for p in m.parts]} for m in messages]
+
+
 @pytest.mark.parametrize("way", WAYS, ids="-".join)
 def test_what_is_taught_parses(run: Run, pairs: Pairs, way: Any) -> None:
     encoder, sample, item = encoded(run, pairs, way)
@@ -68,16 +77,7 @@ def test_reasons_first_has_the_tokens_that_the_chat_template_renders(run: Run, p
     reply = run.tokenizer.decode(item.ids[item.reasons_at :]).split("<|im_end|>")[0]
     judged = verdict_messages(image, sample.listing, sample.claims, reply, encoder.template)
     for messages, length in ((asks, item.reasons_at), (judged, item.verdict_at + 1)):
-        chat = [
-            {
-                "role": m.role,
-                "content": [
-                    {"type": "text", "text": p.text} if hasattr(p, "text") else {"type": "image"} for p in m.parts
-                ],
-            }
-            for m in messages
-        ]
-        text = run.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        text = run.tokenizer.apply_chat_template(as_chat(messages), tokenize=False, add_generation_prompt=True)
         text = text.replace("<|image_pad|>", "<|image_pad|>" * 49)
         assert run.tokenizer.encode(text, add_special_tokens=False) == item.ids[:length]
 
@@ -105,7 +105,48 @@ def test_each_way_learns_and_answers(run: Run, pairs: Pairs, way: Any, tmp_path:
     told = tell(trainer, encoder, asked_pairs(pairs, 4, seed=3), batch_size=3, most=60)
     assert told.p.shape == (4,)
     assert np.all((told.p > 0) & (told.p < 1))
-    assert (told.parsed is None) == (way[1] == "verdict_first")
+    assert (told.parsed is None) == (way[1] != "reasons_first")
+
+
+def test_a_direct_verdict_has_the_tokens_that_the_chat_template_renders(run: Run, pairs: Pairs) -> None:
+    encoder, sample, item = encoded(run, pairs, ("label", "direct"))
+    messages = score_messages(ImagePart(png=b"\x89PNG\r\n\x1a\n"), "", sample.claims, encoder.template)
+    text = run.tokenizer.apply_chat_template(as_chat(messages), tokenize=False, add_generation_prompt=True)
+    text = text.replace("<|image_pad|>", "<|image_pad|>" * 49)
+    assert run.tokenizer.encode(text, add_special_tokens=False) == item.ids[: item.verdict_at + 1]
+    looked = tuning_encoder(run.tokenizer, "label", "verdict_first").encode(sample)
+    assert len(looked.ids) - len(item.ids) >= len(encoder.tokens(sample.listing))
+
+
+def test_a_direct_verdict_needs_a_picture(run: Run, pairs: Pairs) -> None:
+    encoder, sample, _ = encoded(run, pairs, ("label", "direct"))
+    with pytest.raises(ValueError, match="picture"):
+        encoder.encode(replace(sample, image=None))
+
+
+def test_what_a_verdict_costs_is_measured_on_the_same_answers(run: Run, pairs: Pairs) -> None:
+    model, head = run.fresh()
+    trainer, asked = run.trainer(model.eval(), head), asked_pairs(pairs, 3, seed=5)
+    looking = tuning_encoder(run.tokenizer, "label", "verdict_first")
+    direct = tuning_encoder(run.tokenizer, "label", "direct")
+    for encoder in (looking, direct):
+        item = encoder.encode(asked[0].sample)
+        kept = judge_costs.Kept(trainer, encoder, item, judge_costs.begins(encoder, asked[0], item))
+        whole = yes(trainer, encoder, [item])[0]
+        assert kept.yes() == pytest.approx(whole, abs=1e-4)
+        assert kept.yes() == pytest.approx(whole, abs=1e-4)
+    costs = judge_costs.measure((run, trainer, looking), (trainer, direct), asked)
+    assert {len(v) for v in costs.seconds.values()} == {3}
+    read = {way: float(v.mean()) for way, v in costs.tokens.items()}
+    assert read[judge_costs.SHARED] == pytest.approx(read[judge_costs.KEPT] - read_before(looking, asked))
+    assert (
+        read[judge_costs.DIRECT_SHARED] < read[judge_costs.SHARED] < read[judge_costs.DIRECT] < read[judge_costs.KEPT]
+    )
+    assert "| 1 |" in judge_costs.table(costs)
+
+
+def read_before(encoder: Any, asked: Any) -> float:
+    return float(np.mean([judge_costs.begins(encoder, a, encoder.encode(a.sample)) for a in asked]))
 
 
 def test_a_label_has_no_reasons_to_put_first(run: Run) -> None:
@@ -113,19 +154,16 @@ def test_a_label_has_no_reasons_to_put_first(run: Run) -> None:
         tuning_encoder(run.tokenizer, "label", "reasons_first")
 
 
-def test_the_product_asks_for_the_verdict_first() -> None:
+@pytest.mark.parametrize("template", ["judge_reasons_first", "judge_direct"])
+def test_the_product_looks_and_asks_for_the_verdict_first(template: str) -> None:
     with pytest.raises(ModelError, match="verdict first"):
-        Judge(RecordedClient(lambda request: "x"), template="judge_reasons_first")
+        Judge(RecordedClient(lambda request: "x"), template=template)
 
 
 def test_the_variants_share_the_beginning_with_the_shipped_template() -> None:
     shipped = load_template()
     for name in set(TEMPLATES.values()):
         other = load_template(name)
-        assert (other.system, other.look, other.yes, other.no) == (
-            shipped.system,
-            shipped.look,
-            shipped.yes,
-            shipped.no,
-        )
-    assert len({load_template(n).id for n in set(TEMPLATES.values())}) == 4
+        assert (other.system, other.yes, other.no) == (shipped.system, shipped.yes, shipped.no)
+        assert other.look == ("" if other.direct else shipped.look)
+    assert len({load_template(n).id for n in set(TEMPLATES.values())}) == 5
