@@ -30,7 +30,13 @@ def frozen(
     out: Annotated[Path | None, typer.Option(help="Where the judge's predictions go, and go on from.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Only so many pairs, places in a fixed order.")] = None,
     view: Annotated[str, typer.Option(help="Only pairs asked with this: text, map ...")] = "",
-    saw: Annotated[str, typer.Option(help=f"What the judge is shown: {', '.join(SHOWN)} (with names).")] = "pixels",
+    saw: Annotated[
+        list[str] | None, typer.Option(help=f"What the judge is shown: {', '.join(SHOWN)} (with names); may repeat.")
+    ] = None,
+    views: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `sightline data testset render`: rendered views are asked too, whatever --limit."),
+    ] = None,
     stances: Annotated[bool, typer.Option(help="Also a stance on every claim, one token each.")] = False,
     evidence: Annotated[bool, typer.Option(help="Also stances and sentences, as the desk explains (slow).")] = False,
     folder: Annotated[Path | None, typer.Option(help="The set's folder; the shipped one without it.")] = None,
@@ -52,19 +58,26 @@ def frozen(
     from retriever.errors import SightlineError
     from retriever.pair_frozen import load_frozen
 
-    if saw not in SHOWN or (stances and evidence):
+    modes = list(dict.fromkeys(saw or ["pixels"]))
+    if set(modes) - set(SHOWN) or (stances and evidence):
         raise SightlineError(f"--saw is one of {', '.join(SHOWN)}, and of --stances and --evidence there is only one")
     test = _others(others) if others else load_frozen(folder or FROZEN)
     pairs = [p for p in test.pairs if not view or p.query.view == view]
     systems = [_system(path, read_predictions(path, test.pairs)) for path in predictions or []]
-    if judge or server:
-        path = out or _answers(judge or "server", saw, test)
-        reasons = "stances" if stances else "explain" if evidence else ""
-        chosen = {p.id for p in _ask(pairs, judge, server, path, limit, saw, reasons, galleries, data, backend)}
+    reasons = "stances" if stances else "explain" if evidence else ""
+    for mode in modes if judge or server else ():
+        path = _file(out, mode, len(modes)) or _answers(judge or "server", mode, test)
+        chosen = {p.id for p in _ask(pairs, judge, server, path, limit, mode, reasons, galleries, data, backend, views)}
         said = [p for p in read_predictions(path, test.pairs) if p.pair_id in chosen]
-        systems.append(System(judge or server, SHOWN[saw], {p.pair_id: p for p in said}))
+        name = (judge or "server") + (f", {mode}" if len(modes) > 1 else "")
+        systems.append(System(name, SHOWN[mode], {p.pair_id: p for p in said}))
     report = make(test, systems, command=shlex.join(["sightline", *sys.argv[1:]]), seed=seed)
     typer.echo(json.dumps(to_json(report), ensure_ascii=False) if as_json else to_markdown(report))
+
+
+def _file(out: Path | None, mode: str, modes: int) -> Path | None:
+    """Each mode's own file where there are several."""
+    return out if out is None or modes == 1 else out.with_name(f"{out.stem}-{mode}{out.suffix}")
 
 
 def _answers(name: str, saw: str, test: FrozenSet) -> Path:
@@ -103,6 +116,7 @@ def _ask(
     galleries: Path,
     data: Path | None,
     backend: str,
+    views: Path | None,
 ) -> list[Any]:
     """The pairs asked about, all answered in ``out``."""
     import asyncio
@@ -113,11 +127,14 @@ def _ask(
     from agent.judge import Judge
     from agent.serving_open import open_judge
     from eval.protocol import EvaluationError
-    from eval.testset.judging import Galleries, in_order, run
+    from eval.testset.judging import RENDERED, Galleries, QueryPictures, in_order, run
 
     if name and name not in JUDGES:
         raise EvaluationError(f"there is no judge {name!r}; known: {', '.join(JUDGES)}, or give --server URL")
+    pictures = None if views is None else QueryPictures(views)
     chosen, err = in_order(pairs, limit), Console(stderr=True)
+    if pictures is not None:
+        chosen += [p for p in in_order(pairs, None)[len(chosen) :] if p.query.view in RENDERED]
     opened = open_judge(backend=backend, url=server or None, say=lambda line: err.print(line, highlight=False))  # type: ignore[arg-type]
     try:
         judge = Judge(opened.client, saw=saw)  # type: ignore[arg-type]  # checked when the command was read
@@ -126,7 +143,7 @@ def _ask(
             asyncio.run(
                 _run_closed(
                     run(
-                        judge, chosen, Galleries(galleries, data), out, reasons=reasons,  # type: ignore[arg-type]
+                        judge, chosen, Galleries(galleries, data), out, reasons=reasons, views=pictures,  # type: ignore[arg-type]
                         say=lambda done, total: bar.update(task, completed=done),
                     ),
                     judge,

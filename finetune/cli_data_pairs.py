@@ -145,6 +145,9 @@ def render(
     out: Annotated[Path, typer.Option(help="Folder for pictures and index.jsonl.")],
     folder: Annotated[Path, typer.Option(help="Folder of the set.")] = FROZEN,
     area: Annotated[str, typer.Option(help="Only pairs of this area: london, town-3000 ...")] = "",
+    view: Annotated[
+        list[str] | None, typer.Option(help="Only pairs asked with this: map, uav ...; may repeat.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many pairs.")] = None,
     galleries: Annotated[Path, typer.Option(help="Galleries, built where missing.")] = GALLERIES,
     other_pixels: Annotated[
@@ -155,6 +158,7 @@ def render(
     from finetune.data.pairs.rendering import render_pairs
     from retriever.pair_frozen import load_frozen
 
-    chosen = [p for p in load_frozen(folder).pairs if not area or p.area == area][:limit]
+    wanted = [p for p in load_frozen(folder).pairs if not area or p.area == area]
+    chosen = [p for p in wanted if not view or p.query.view in view][:limit]
     done = render_pairs(chosen, out, galleries=galleries, data=_data(), exact=not other_pixels)
     typer.echo(json.dumps({"pairs": len(chosen), "pictures": done, "folder": str(out)}))

@@ -19,14 +19,18 @@ from retriever.errors import ReplyError, SightlineError
 from retriever.gallery import Gallery
 from retriever.geo import POINTS_SHORT
 from retriever.pair_galleries import EXTRACTS, area_gallery
-from retriever.pair_maps import query_map
+from retriever.pair_maps import pixels_sha256, query_map
 from retriever.pairs import Pair, shown_tile
 from retriever.types import Claim, Evidence, Relation, Tile
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from agent.judge import Judge
 
 AT_ONCE = 24
+RENDERED = ("ground", "panorama", "uav")
+"""Views of queries that are pictures of the place itself, not of a map."""
 Say = Callable[[int, int], None]
 Reasons = Literal["", "stances", "explain"]
 """What is asked beside the verdict: nothing, a stance per claim (one token each), or stances with the sentences."""
@@ -57,6 +61,29 @@ class Galleries:
         return self._open[name]
 
 
+class QueryPictures:
+    """Rendered query pictures, as ``sightline data testset render`` writes them.
+
+    Raises ``EvaluationError`` for a folder without any.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "queries"
+        if not self.folder.is_dir():
+            raise EvaluationError(f"{folder} has no queries/: write them with sightline data testset render --out")
+
+    def of(self, pair: Pair) -> Image:
+        """The picture a pair is asked with. Raises ``Unreadable`` where it is missing or does not decode."""
+        from PIL import Image
+
+        path = self.folder / f"{pair.id.rsplit('-', 1)[0]}.png"
+        try:
+            with Image.open(path) as picture:
+                return picture.convert("RGB")
+        except OSError as error:
+            raise Unreadable(f"the {pair.query.view} picture {path.name} cannot be read: {error}") from error
+
+
 def kept(path: Path, judge: str, reasons: Reasons = "") -> dict[str, dict[str, Any]]:
     """What an earlier run answered, by pair id: of the verdicts those that have the ``reasons`` too.
 
@@ -79,15 +106,24 @@ def kept(path: Path, judge: str, reasons: Reasons = "") -> dict[str, dict[str, A
 
 
 async def run(
-    judge: Judge, pairs: Sequence[Pair], galleries: Galleries, out: Path, *, reasons: Reasons = "", say: Say
+    judge: Judge,
+    pairs: Sequence[Pair],
+    galleries: Galleries,
+    out: Path,
+    *,
+    reasons: Reasons = "",
+    views: QueryPictures | None = None,
+    say: Say,
 ) -> None:
     """Ask about every pair that ``out`` does not answer yet, and add the answers to it one by one.
 
-    An answer without the ``reasons`` that are wanted is asked for again; those to other pairs stay as they are.
+    An answer without the ``reasons`` that are wanted is asked for again, and with ``views`` so is a rendered view that
+    could not be asked with before; those to other pairs stay as they are.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     done = kept(out, judge.name, reasons)
-    left = [p for p in pairs if p.id not in done]
+    seen = RENDERED if views is not None else ()
+    left = [p for p in pairs if p.id not in done or (p.query.view in seen and "error" in done[p.id])]
     again = {p.id for p in left}
     _rewrite(out, {pair: row for pair, row in kept(out, judge.name).items() if pair not in again})
     gate = asyncio.Semaphore(AT_ONCE)
@@ -97,7 +133,7 @@ async def run(
         async def one(pair: Pair) -> None:
             nonlocal finished
             async with gate:
-                row = await answer(judge, pair, galleries, reasons=reasons)
+                row = await answer(judge, pair, galleries, reasons=reasons, views=views)
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             file.flush()
             finished += 1
@@ -119,18 +155,24 @@ def _batches(items: Sequence[Pair], size: int) -> Iterator[Sequence[Pair]]:
         yield items[start : start + size]
 
 
-async def answer(judge: Judge, pair: Pair, galleries: Galleries, *, reasons: Reasons = "") -> dict[str, Any]:
+async def answer(
+    judge: Judge, pair: Pair, galleries: Galleries, *, reasons: Reasons = "", views: QueryPictures | None = None
+) -> dict[str, Any]:
     """One line of predictions. A reply that is no answer becomes its ``error``; a missing gallery or server raises.
 
     ``p`` is the model's own probability and ``judge`` the judge without its fit: what ``sightline calibrate verdict``
-    reads. ``saw`` says whether facts were shown for this very tile.
+    reads. ``saw`` says whether facts were shown for this very tile, ``as_recorded`` of a rendered query whether its
+    pixels are those that the set records (another machine may render other ones).
     """
     row: dict[str, Any] = {"pair_id": pair.id, "by": judge.name}
     gallery = galleries[pair.tile.gallery]
     tile, picture = shown_tile(pair, gallery)
     png = tile_png(picture)
     try:
-        claims = await asked(judge, pair, gallery)
+        shown = views.of(pair) if views is not None and pair.query.view in RENDERED else None
+        if shown is not None:
+            row["as_recorded"] = pixels_sha256(shown) == pair.query.pixels_sha256
+        claims = await asked(judge, pair, gallery, shown)
         if not claims:
             return {**row, "error": "nothing that could be checked was read from the query"}
         scored = await judge.score(tile, png, claims)
@@ -161,14 +203,27 @@ def _said(evidence: Sequence[Evidence]) -> list[dict[str, str]]:
     return [{"claim_id": e.claim_id, "stance": e.stance} for e in evidence]
 
 
-async def asked(judge: Judge, pair: Pair, gallery: Gallery) -> list[Claim]:
-    """What the judge is told of the query: claims read from the text, or from its own look at a street map."""
+async def asked(judge: Judge, pair: Pair, gallery: Gallery, shown: Image | None = None) -> list[Claim]:
+    """What the judge is told of the query: claims read from the text, or from its own look at the picture.
+
+    ``shown`` is the rendered view that a pair is asked with. The judge was taught maps, so of such a picture only the
+    kinds of things that it names count, wherever it sees them. Raises ``Unreadable`` for a view without its picture.
+    """
     if pair.query.view == "text":
         return extract_claims(pair.query.text, lang=pair.query.lang or "en")
+    tile = gallery.tile(pair.tile.id)
     if pair.query.view == "map":
-        listing = await judge.look(gallery.tile(pair.tile.id), tile_png(query_map(pair, gallery)))
-        return claims_of(parse_listing(listing))
-    raise Unreadable(f"this judge reads texts and street maps, not a {pair.query.view} view")
+        return claims_of(parse_listing(await judge.look(tile, tile_png(query_map(pair, gallery)))))
+    if shown is None:
+        raise Unreadable(f"this judge reads texts and street maps, not a {pair.query.view} view without its picture")
+    return kinds_of(parse_listing(await judge.look(tile, tile_png(shown))))
+
+
+def kinds_of(listing: Listing) -> list[Claim]:
+    """A listing as claims without directions: every kind once, somewhere near."""
+    found = dict.fromkeys(entry.kind for entry in listing.entries)
+    near = Relation(type="near")
+    return [Claim(id=f"c{i}", span="", kind="object", value=k, relation=near) for i, k in enumerate(found, 1)]
 
 
 def claims_of(listing: Listing) -> list[Claim]:

@@ -10,6 +10,7 @@ from typing import Any
 from eval.bootstrap import Interval
 from eval.report import percent
 from eval.testset.controls import CONTROLS
+from eval.testset.failures import Failure, failure_table, worst
 from eval.testset.predictions import Prediction
 from eval.testset.scores import Scores, StanceScores, agreement, score, stance_scores
 from retriever.pair_frozen import FrozenSet
@@ -51,6 +52,8 @@ class Report:
     stances: Mapping[str, Sequence[StanceScores]]
     stances_seen: Mapping[str, Sequence[StanceScores]]
     """The same over claims of kinds that a picture can show."""
+    failures: Mapping[str, Sequence[Failure]]
+    """By system; the controls' are left out."""
     command: str
 
 
@@ -67,6 +70,9 @@ def slices(pairs: Sequence[Pair], part: Mapping[str, str]) -> dict[str, list[Pai
     }
     for view in dict.fromkeys(p.query.view for p in pairs):
         rules[f"view {view}"] = lambda p, view=view: p.query.view == view  # type: ignore[misc]
+    areas = dict.fromkeys(sorted(p.area for p in pairs))
+    for area in areas if len(areas) > 1 else ():
+        rules[f"area {area}"] = lambda p, area=area: p.area == area  # type: ignore[misc]
     cut = {title: [p for p in pairs if rule(p)] for title, rule in rules.items()}
     for kind in NEGATIVES:
         chosen = {_stem(p) for p in pairs if p.negative == kind}
@@ -111,6 +117,7 @@ def make(test: FrozenSet, systems: Sequence[System], *, command: str, seed: int 
         slices=tuple(tables),
         stances=stances,
         stances_seen=seen,
+        failures={s.name: cases for s in systems if (cases := worst(asked, s.found))},
         command=command,
     )
 
@@ -145,6 +152,8 @@ def to_markdown(report: Report) -> str:
     if report.stances:
         lines += _stance_table("Stances of claims, against the map's", report.stances)
         lines += _stance_table("The same, of objects and roads alone: what a picture can show", report.stances_seen)
+    for name, cases in report.failures.items():
+        lines += [*failure_table(name, cases), ""]
     return "\n".join([*lines, f"Printed by `{report.command}`", "", "© OpenStreetMap contributors (ODbL)", ""])
 
 

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
-from eval.cli_testset import _answers, _others
+from eval.cli_testset import _answers, _file, _others
 from eval.controls import auroc as plain_auroc
 from eval.protocol import EvaluationError
 from eval.testset import FROZEN
 from eval.testset.controls import CONTROLS, oracle_share, text_only
-from eval.testset.judging import Galleries, claims_of, in_order, kept, run
+from eval.testset.failures import EACH, failure_table, worst
+from eval.testset.judging import RENDERED, Galleries, QueryPictures, claims_of, in_order, kept, kinds_of, run
 from eval.testset.predictions import Prediction, read_predictions
 from eval.testset.report import System, make, slices, to_json, to_markdown
 from eval.testset.scores import agreement, auroc, balanced_accuracy, score, stance_scores, twins
@@ -258,6 +260,47 @@ def test_a_kind_of_negative_is_sliced_with_its_own_matches(frozen) -> None:
         assert sum(p.label == "match" for p in found) == len(found) / 2
 
 
+def test_every_area_is_a_slice_where_there_are_several(frozen) -> None:
+    cut = slices(frozen.pairs, frozen.part)
+    areas = {p.area for p in frozen.pairs}
+    assert {t for t in cut if t.startswith("area ")} == {f"area {name}" for name in areas}
+    assert sum(len(cut[f"area {name}"]) for name in areas) == len(frozen.pairs)
+    town = cut["area town-3000"]
+    assert not [t for t in slices(town, frozen.part) if t.startswith("area ")]
+
+
+def test_failure_cases_are_the_wrong_verdicts_that_it_was_surest_of(few) -> None:
+    pairs = [p for p in few if p.query.view == "text" and p.negative in (None, "random")]
+    wrong = [p for p in pairs if p.negative == "random"]
+    scores = {p.id: 0.5 + 0.4 * i / len(wrong) for i, p in enumerate(wrong)}
+
+    def said(pair) -> Prediction:
+        if pair.label == "match":
+            return say(pair, "match", 0.9)
+        claim = pair.evidence[0]
+        other = "unknown" if claim.stance != "unknown" else "supports"
+        return say(pair, "match", scores[pair.id], stances={claim.claim_id: other})
+
+    cases = worst(pairs, answers(pairs, said))
+    assert {c.mistake for c in cases} == {"random taken for a match, text"}
+    assert len(cases) == EACH
+    assert cases[0].pair_id == max(scores, key=lambda i: scores[i])
+    places = {p.id: p.place for p in pairs}
+    assert len({places[c.pair_id] for c in cases}) == EACH
+    assert all(c.stances and ", map " in c.stances[0] for c in cases)
+    assert all(c.pair_id in text for c, text in zip(cases, failure_table("mine", cases)[4:], strict=True))
+
+
+def test_a_match_refused_with_a_low_score_is_the_surest_mistake_and_an_error_says_why(few) -> None:
+    matches = [p for p in few if p.label == "match" and p.query.view == "text"][:20]
+    found = {p.id: say(p, "no_match", 0.4 - 0.01 * i) for i, p in enumerate(matches)}
+    assert worst(matches, found)[0].pair_id == matches[-1].id
+    found[matches[0].id] = Prediction(pair_id=matches[0].id, verdict=None, score=None, error="no words")
+    cases = {c.mistake: c for c in worst(matches, found)}
+    assert cases["no answer, text"].error == "no words"
+    assert "no words" in "".join(failure_table("mine", list(cases.values())))
+
+
 # --- predictions ----------------------------------------------------------------------------------------------------
 
 
@@ -368,7 +411,7 @@ def test_what_was_answered_without_the_reasons_that_are_wanted_now_is_asked_agai
 async def test_asking_for_reasons_later_leaves_the_answers_to_other_pairs(
     few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def answer(judge, pair, galleries, *, reasons):
+    async def answer(judge, pair, galleries, *, reasons, views):
         return {"pair_id": pair.id, "by": judge.name, "verdict": "match"} | ({"evidence": []} if reasons else {})
 
     monkeypatch.setattr("eval.testset.judging.answer", answer)
@@ -388,6 +431,40 @@ def test_answers_to_other_pairs_have_a_file_of_their_own(frozen, few, tmp_path: 
     assert len(names) == 3
     assert "mini-judge.jsonl" in names, "that of the frozen set"
     assert _answers("mini-judge", "facts", frozen).name == "mini-judge-facts.jsonl"
+
+
+async def test_a_rendered_view_is_asked_once_its_picture_is_there(frozen, tmp_path: Path) -> None:
+    pair = next(p for p in frozen.pairs if p.area == "town-3000" and p.query.view in RENDERED)
+    out, judge, galleries = tmp_path / "p.jsonl", FakeJudge(), Galleries(tmp_path / "galleries", None)
+    await run(judge, [pair], galleries, out, say=lambda done, total: None)
+    assert "without its picture" in str(read_predictions(out, [pair])[0].error)
+    with pytest.raises(EvaluationError, match="testset render"):
+        QueryPictures(tmp_path / "nowhere")
+    (tmp_path / "views" / "queries").mkdir(parents=True)
+    views = QueryPictures(tmp_path / "views")
+    await run(judge, [pair], galleries, out, views=views, say=lambda done, total: None)
+    assert "cannot be read" in str(read_predictions(out, [pair])[0].error)
+    assert judge.asked == 0
+    Image.new("RGB", (448, 336), "grey").save(views.folder / f"{pair.id.rsplit('-', 1)[0]}.png")
+    for _ in range(2):
+        await run(judge, [pair], galleries, out, views=views, say=lambda done, total: None)
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [(r["verdict"], r["as_recorded"]) for r in rows] == [("match", False)]
+    assert judge.asked == 1
+
+
+def test_of_a_rendered_view_only_kinds_count() -> None:
+    claims = kinds_of(parse_listing("roads e-w; c cafe; n cafe, park"))
+    assert [(c.id, c.value, c.relation.bearing_deg) for c in claims] == [("c1", "park", None), ("c2", "cafe", None)]
+
+
+def test_two_modes_have_a_file_each() -> None:
+    assert _file(None, "facts", 2) is None
+    assert _file(Path("a/b.jsonl"), "facts", 1) == Path("a/b.jsonl")
+    assert {_file(Path("a/b.jsonl"), m, 2) for m in ("pixels", "facts")} == {
+        Path("a/b-pixels.jsonl"),
+        Path("a/b-facts.jsonl"),
+    }
 
 
 def test_a_listing_becomes_claims_where_things_lie() -> None:
