@@ -17,19 +17,19 @@ def register(app: typer.Typer) -> None:
     def cross_encoder(
         data: Annotated[Path, typer.Option(help="Folder of tiles and texts.")],
         out: Annotated[Path, typer.Option(help="Folder of the run; the finished model is its subfolder model.")],
-        texts: Annotated[int, typer.Option(min=1, help="Descriptions to learn from.")] = 8_000,
-        minutes: Annotated[float, typer.Option(min=0.01, help="Stop after so much wall time.")] = 25.0,
+        tiles: Annotated[int, typer.Option(min=2, help="Training tiles to learn from.")] = 3_000,
+        rounds: Annotated[int, typer.Option(min=1, help="How often each description is gone over.")] = 2,
+        minutes: Annotated[float, typer.Option(min=0.01, help="Stop after so much wall time.")] = 240.0,
         seed: Annotated[int, typer.Option()] = 1,
         threads: Annotated[int, typer.Option(min=1)] = 1,
     ) -> None:
-        """Train the small cross-encoder that reads a description's clues together with a tile's listing."""
+        """Train the small cross-encoder that reads one clue with a tile's listing; a stopped run goes on."""
         import torch
 
         from finetune.crossencoder.train import Recipe, train
 
         torch.set_num_threads(threads)
-        command = (
-            f"sightline train cross-encoder --data DATA --out RUN --texts {texts} --minutes {minutes:g} --seed {seed}"
-        )
-        note = train(data, out, Recipe(texts=texts, minutes=minutes, seed=seed), command=command)
+        command = f"sightline train cross-encoder --data DATA --out RUN --tiles {tiles} --rounds {rounds} --seed {seed}"
+        recipe = Recipe(tiles=tiles, rounds=rounds, minutes=minutes, seed=seed)
+        note = train(data, out, recipe, command=command)
         sys.stdout.write(json.dumps(note["metrics"]) + "\n")

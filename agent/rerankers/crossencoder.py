@@ -1,7 +1,9 @@
-"""A small cross-encoder that reads the description's clues together with the tile's listing, in words alone.
+"""A small cross-encoder that reads each clue of the description together with the tile's listing, in words alone.
 
-Trained here through sentence-transformers (``sightline train cross-encoder``). Two kinds, by where the listing is from:
-``crossencoder`` makes it from the map's facts, ``crossencoder_look`` has the judge look at the pixels.
+It was trained (``sightline train cross-encoder``) to tell the tile where a clue was said from others, as many of these
+as of those, so its log-odds are what the clue is worth and the score of a tile is their sum over the clues. Names are
+not read. Two kinds, by where the listing is from: ``crossencoder`` makes it from the map's facts, ``crossencoder_look``
+has the judge look at the pixels.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent.rerankers.base import Kit, picture, ranking, reorder_judged
 from agent.rerankers.yesno import prompt_of
-from prompts.listing import list_facts
-from prompts.pairing import clues
+from prompts.listing import list_facts, parse_listing
+from prompts.pairing import each_clue, listing_words
 from retriever.errors import ModelError, SightlineError
 from retriever.models import find_model
 from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
@@ -39,30 +41,31 @@ class CrossEncoder:
     async def rerank(
         self, query: Query, claims: Sequence[Claim], candidates: Sequence[Candidate], gallery: Gallery
     ) -> Ranking:
-        """By the model's probability; a tile without listing keeps its place with an ``error``."""
+        """By the clues' log-odds, added up; a tile without listing keeps its place with an ``error``."""
         start = time.perf_counter()
         tiles = sorted({c.tile_id for c in candidates})
         listed = await asyncio.gather(*(self._listed(gallery, t) for t in tiles))
         listings = {t: text for t, text in zip(tiles, listed, strict=True) if isinstance(text, str)}
         found = {t: _unjudged(t, str(e)) for t, e in zip(tiles, listed, strict=True) if not isinstance(e, str)}
-        scores = self._score(clues(claims), listings, found)
+        scores = self._score(tuple(each_clue(claims)), listings, found)
         found |= {t: Judgement(tile_id=t, score=s, score_kind=self.name, error=self._why) for t, s in scores.items()}
         took = Usage(seconds={self.name: time.perf_counter() - start})
         return ranking(query, self.name, reorder_judged(candidates, scores), found, took, prompt=self._prompt())
 
-    def _score(self, text: str, listings: Mapping[str, str], found: dict[str, Judgement]) -> dict[str, float]:
+    def _score(self, said: Sequence[str], listings: Mapping[str, str], found: dict[str, Judgement]) -> dict[str, float]:
         if not listings:
             return {}
         try:
-            if not text:
+            if not said:
                 raise ModelError("the description holds nothing that a listing could hold")
             model = load(str(find_model(MODEL)))
         except SightlineError as error:
             found.update({t: _unjudged(t, str(error)) for t in listings})
             return {}
-        pairs = [(text, listing) for listing in listings.values()]
-        scores = model.predict(pairs, batch_size=32, show_progress_bar=False)
-        return {t: round(float(s), 6) for t, s in zip(listings, scores, strict=True)}
+        words = {t: listing_words(parse_listing(listing)) for t, listing in listings.items()}
+        pairs = [(clue, shown) for shown in dict.fromkeys(words.values()) for clue in said]
+        worth = dict(zip(pairs, log_odds(model, pairs), strict=True))
+        return {t: round(sum(worth[clue, shown] for clue in said), 4) for t, shown in words.items()}
 
     async def _listed(self, gallery: Gallery, tile_id: str) -> str | SightlineError:
         try:
@@ -105,6 +108,13 @@ def load(folder: str) -> Any:
         return Model(folder, device="cpu", local_files_only=True, model_kwargs={"dtype": "float32"})
     except (ImportError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{Path(folder).name} cannot be read as a cross-encoder ({error}); copy it again") from error
+
+
+def log_odds(model: Any, pairs: Sequence[tuple[str, str]]) -> list[float]:
+    """Of each pair of a clue and a listing."""
+    from torch.nn import Identity
+
+    return [float(x) for x in model.predict(pairs, batch_size=128, show_progress_bar=False, activation_fn=Identity())]
 
 
 def _unjudged(tile_id: str, why: str) -> Judgement:
