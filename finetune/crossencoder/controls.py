@@ -53,9 +53,11 @@ def added_up(model: Any, found: Sequence[Group], ground: Ground) -> Floats:
     )
 
 
-def evaluate(model: Any, found: Sequence[Group], ground: Ground, *, seed: int = 0) -> dict[str, Any]:
+def evaluate(
+    model: Any, found: Sequence[Group], ground: Ground, *, beside: Mapping[str, Floats] | None = None, seed: int = 0
+) -> dict[str, Any]:
     """The true tile among others of its area: recall@1 (ties against it), reciprocal rank and AUROC, each with its
-    95 % interval by tile, for the model and for the rows without weights."""
+    95 % interval by tile, for the model and for the rows without weights; ``beside`` has scores [Q, K] of more rows."""
     texts = [clues(g.claims) for g in found]
     shown = [listing.text() for listing in ground.listing]
     rows = {
@@ -66,6 +68,7 @@ def evaluate(model: Any, found: Sequence[Group], ground: Ground, *, seed: int = 
         "rule": np.array([[rule(g, ground.listing[t]) for t in g.tiles] for g in found]),
         "random": np.random.default_rng(seed).random((len(found), len(found[0].tiles))),
         "constant": np.zeros((len(found), len(found[0].tiles))),
+        **(beside or {}),
     }
     return measured(rows, [g.tiles[0] for g in found])
 
@@ -78,7 +81,7 @@ def measured(rows: Mapping[str, Floats], places: Sequence[int]) -> dict[str, Any
         ranks = _ranks(table)
         each |= {(name, "r@1"): (ranks == 1).astype(float), (name, "mrr"): 1 / ranks, (name, "auroc"): beaten(table)}
     told |= {f"{name} {metric}": _rounded(values, places) for (name, metric), values in each.items()}
-    for name in ("shared words", "rule"):
+    for name in (n for n in rows if n not in ("model", "random", "constant")):
         for metric in ("r@1", "mrr", "auroc"):
             told[f"model - {name} {metric}"] = _rounded(each["model", metric] - each[name, metric], places)
     return told

@@ -14,27 +14,28 @@ SORTED = 40
 """Batches whose rows are sorted by length together: few are padded, and which rows meet stays a matter of chance."""
 
 
-class ByLength(DefaultBatchSampler):
+class ByLength(DefaultBatchSampler):  # type: ignore[misc]
     """Batches of rows whose listings are about equally long, in an order of chance."""
 
     def __init__(self, dataset: Any, batch_size: int, drop_last: bool, **told: Any) -> None:
         super().__init__(dataset, batch_size=batch_size, drop_last=drop_last, **told)
+        self.size = batch_size
         self.lengths = np.array([text.count(" ") for text in dataset["listing"]])
 
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng((self.seed, self.epoch))
         order = rng.permutation(len(self.lengths))
         batches: list[np.ndarray] = []
-        for at in range(0, len(order), SORTED * self.batch_size):
-            some = order[at : at + SORTED * self.batch_size]
+        for at in range(0, len(order), SORTED * self.size):
+            some = order[at : at + SORTED * self.size]
             some = some[np.argsort(self.lengths[some], kind="stable")]
-            batches += [some[i : i + self.batch_size] for i in range(0, len(some), self.batch_size)]
+            batches += [some[i : i + self.size] for i in range(0, len(some), self.size)]
         for turn in rng.permutation(len(batches)):
             yield batches[turn].tolist()
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.lengths), SORTED * self.batch_size)
-        return whole * SORTED + -(-rest // self.batch_size)
+        whole, rest = divmod(len(self.lengths), SORTED * self.size)
+        return whole * SORTED + -(-rest // self.size)
 
 
 def lesson(

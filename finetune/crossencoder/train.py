@@ -16,6 +16,7 @@ from typing import Any
 
 from finetune.crossencoder.controls import evaluate
 from finetune.crossencoder.lessons import lesson
+from finetune.crossencoder.mapped import by_map
 from finetune.crossencoder.model import blank
 from finetune.crossencoder.pairs import Ground, groups, load, read_texts, witnesses
 from finetune.crossencoder.single import Rows, as_said, by_rule
@@ -76,11 +77,12 @@ def train(data: Path, out: Path, recipe: Recipe, *, command: str) -> dict[str, A
     asked = groups(
         held, read_texts(data, "validation", held, n=recipe.asked, seed=recipe.seed), negatives=9, seed=recipe.seed
     )
+    metrics = evaluate(model, asked, held, beside=by_map(data, held, asked))
     note = {
         "name": out.name, "command": command, "seed": recipe.seed, "recipe": asdict(recipe), "steps": steps,
         "rows": {name: len(rows["label"]) for name, rows in taught.items()}, "data_sha256": data_hash(taught),
         "areas": sorted(set(ground.area)), "validation_areas": sorted(set(held.area)),
-        "attribution": "© OpenStreetMap contributors (ODbL)", "metrics": evaluate(model, asked, held),
+        "attribution": "© OpenStreetMap contributors (ODbL)", "metrics": metrics,
         "parameters": sum(p.numel() for p in model.parameters()),
     }  # fmt: skip
     save(model, out / "model", note)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from finetune.crossencoder.controls import beaten, by_place, evaluate, measured, shared_words
+from finetune.crossencoder.mapped import by_map
 from finetune.crossencoder.pairs import Ground, Group, ground_of, groups, load, read_texts, witnesses
 from finetune.crossencoder.single import as_said, by_rule
 from finetune.crossencoder.train import data_hash
@@ -136,6 +137,22 @@ def test_tiles_and_what_was_said_at_them_are_joined_by_row_and_id(tmp_path: Path
     found = read_texts(folder, "validation", held, n=5, seed=1)
     assert [(at, list(each_clue(claims))) for at, claims in found] == [(0, ["bank.n"])]
     assert len(load(folder, "train", kept, most=1).row) == 1
+
+
+def test_the_oracle_checks_claims_on_the_map_with_names_and_without(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    ground = load(folder, "train", tmp_path / "kept")
+    claims = tuple(extract_claims("A cafe to the north of me, a sign that says 'Blue Door'."))
+    assert any(claim.kind == "name" for claim in claims)
+    rows = by_map(folder, ground, [Group(claims=claims, tiles=(0, 1))])
+    at_cafe, at_school = rows["oracle without names"][0]
+    assert at_cafe > at_school, "row 0 has the cafe"
+    named = pd.read_parquet(folder / "tiles.parquet")
+    named.loc[2, "facts"] = named.loc[2, "facts"].replace('"names": {}', '"names": {"": "Blue Door"}')
+    named.to_parquet(folder / "tiles.parquet")
+    again = by_map(folder, ground, [Group(claims=claims, tiles=(0, 1))])
+    assert again["oracle without names"].tolist() == rows["oracle without names"].tolist()
+    assert again["oracle"][0, 1] > rows["oracle"][0, 1], "a name that the map knows there counts"
 
 
 def test_listings_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
