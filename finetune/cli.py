@@ -40,5 +40,7 @@ def _register_encoder(train: typer.Typer) -> None:
 
     train.command("tiles")(cli.tiles)
     train.command("texts")(cli.texts)
+    train.command("merge")(cli.merge)
+    train.command("sights")(cli.sights)
     train.command("encoder")(cli.encoder)
     train.command("export-encoder")(cli.export_encoder)

@@ -49,12 +49,43 @@ def texts(
     build_texts(data, "train", range(shards), processes=processes, seed=seed)
 
 
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of tiles and texts.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+) -> None:
+    """Several folders of training tiles and texts as one."""
+    from finetune.encoder.merge import merge_data
+
+    table = merge_data(folders, out)
+    typer.echo(table.groupby(["split", "area"]).size().to_string())
+
+
+def sights(
+    osm: Annotated[Path, typer.Option(help="Folder of the map extracts that the views were rendered from.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    train: Annotated[list[Path], typer.Option(help="Folder of rendered sets to train on; may be repeated.")],
+    validation: Annotated[list[Path], typer.Option(help="The same, to validate with.")],
+    recipe: RecipeFile = MINI,
+) -> None:
+    """Rendered views (sightline data views) as the encoder sees them, with what the map has in each."""
+    from finetune.encoder.sights import build_sights, source_of
+    from finetune.encoder.train import read_recipe
+
+    vision = read_recipe(recipe)["config"]["vision_cfg"]
+    folders = [
+        (f, source_of(f, osm), split) for split, fs in (("train", train), ("validation", validation)) for f in fs
+    ]
+    table = build_sights(folders, out, cells=vision["image_size"] // vision["patch_size"])
+    typer.echo(table.groupby(["split", "area"]).size().to_string())
+
+
 def encoder(
     data: DataFolder,
     out: RunFolder,
     recipe: RecipeFile = MINI,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes what torch takes.", min=0)] = 0,
     start: Annotated[Path | None, typer.Option(help="Folder of an earlier run to go on from.")] = None,
+    sights: Annotated[Path | None, typer.Option(help="Folder of rendered views, where the recipe uses them.")] = None,
 ) -> None:
     """Train a dual encoder. Stop it at any time: the same command goes on from its last checkpoint."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -62,7 +93,7 @@ def encoder(
     from finetune.encoder.train import prepare, read_recipe, set_threads
 
     set_threads(threads)
-    trainer = prepare(read_recipe(recipe), data, out, start=start)
+    trainer = prepare(read_recipe(recipe), data, out, start=start, sights=sights)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
         tasks = {s.name: bar.add_task(s.name, total=s.steps) for s in trainer.recipe.stages}

@@ -12,6 +12,7 @@ import yaml
 
 from finetune.encoder.bank import load_bank
 from finetune.encoder.learner import Learner
+from finetune.encoder.sights import Sights
 from finetune.encoder.trainer import Recipe, Trainer
 from finetune.tokenizer import train_tokenizer
 from retriever.encoder import BoxResize, build_model
@@ -40,10 +41,13 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return plan
 
 
-def prepare(plan: Mapping[str, Any], data: Path, out: Path, *, start: Path | None = None) -> Trainer:
+def prepare(
+    plan: Mapping[str, Any], data: Path, out: Path, *, start: Path | None = None, sights: Path | None = None
+) -> Trainer:
     """Tokenizer (made once, kept in ``out``), data of both splits, a fresh model, and the trainer for them.
 
     ``start``: folder of an earlier run, whose tokenizer and last weights this one goes on from.
+    ``sights``: folder of rendered views (:func:`finetune.encoder.sights.build_sights`).
     """
     config, recipe = plan["config"], Recipe.from_json(plan["train"])
     if start is not None and not (out / "tokenizer.json").exists():
@@ -56,7 +60,8 @@ def prepare(plan: Mapping[str, Any], data: Path, out: Path, *, start: Path | Non
     learner = Learner.new(build_model(config), cells=cells, seed=recipe.seed)
     if start is not None:
         learner.restore(torch.load(start / "last.pt", weights_only=True))
-    trainer = Trainer(learner, bank, held, BoxResize(**config["preprocess"]), recipe, out)
+    views = {s: Sights.open(sights, s) for s in ("train", "validation")} if sights is not None else None
+    trainer = Trainer(learner, bank, held, BoxResize(**config["preprocess"]), recipe, out, views)
     note(trainer, start)
     return trainer
 
@@ -95,6 +100,9 @@ def note(trainer: Trainer, start: Path | None = None) -> None:
         "train_tiles": len(bank),
         "train_texts": len(bank.texts.ids),
     }
+    if trainer.sights:
+        learned["view_sets"] = len(trainer.sights["train"])
+        learned["views_sha256"] = trainer.sights["train"].sha256
     if start is not None:
         learned["went_on_from"] = read_json(start, RUN)
     write_atomic(trainer.out / RUN, json.dumps(learned, indent=2, ensure_ascii=False).encode())
@@ -124,6 +132,7 @@ def export(plan: Mapping[str, Any], run: Path, recipe: str, to: Path) -> dict[st
 
 def _command(recipe: str, learned: Mapping[str, Any]) -> str:
     onward = " --start EARLIER" if "went_on_from" in learned else ""
+    onward += " --sights SIGHTS" if "view_sets" in learned else ""
     return f"sightline train encoder --data DATA --out RUN --recipe finetune/encoder/recipes/{recipe}{onward}"
 
 

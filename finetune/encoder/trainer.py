@@ -3,6 +3,8 @@
 ``see``: image tower alone, by dense labels (needs no text).
 ``words``: text tower against the label tower (no pixels, so it is quick).
 ``look``: image tower alone, by dense labels and by the label tower's vectors of the same tiles.
+``look`` can also learn from rendered views (:mod:`finetune.encoder.sights`): overhead pictures by the same labels and
+the label tower's tokens, and pictures of any kind to the overhead picture of their place.
 ``read``: text tower against the finished image tower, whose vectors are computed once and kept.
 ``join``: text and image towers against each other, dense labels beside.
 """
@@ -26,9 +28,11 @@ from torch import nn
 from finetune.encoder.bank import Bank, Rows, Sampler, places
 from finetune.encoder.learner import Learner
 from finetune.encoder.loss import contrastive_loss, dense_loss, excluded_pairs, token_loss
+from finetune.encoder.sights import Sights
 from finetune.encoder.towers import patch_tokens
-from finetune.encoder.validate import embed_tiles, validate
+from finetune.encoder.validate import embed_tiles, validate, validate_views
 from retriever.encoder import BoxResize
+from retriever.errors import SourceError
 from retriever.models import write_atomic
 
 MAX_SCALE = 100.0
@@ -47,6 +51,8 @@ class Stage:
     """Weight of the dense loss."""
     token: float = 3.0
     """Weight of the label tower's tokens as targets (stage ``look``)."""
+    views: int = 0
+    """Rendered sets of a step (stage ``look``)."""
     smoothing: float = 0.0
     floor: float = 0.02
     """Where the cosine schedule ends, as a part of ``lr``."""
@@ -71,10 +77,21 @@ class Trainer:
     """Runs a recipe; every file it writes lies in ``out``: log.jsonl, last.pt, best.pt."""
 
     def __init__(
-        self, learner: Learner, bank: Bank, held: Bank, preprocess: BoxResize, recipe: Recipe, out: Path
+        self,
+        learner: Learner,
+        bank: Bank,
+        held: Bank,
+        preprocess: BoxResize,
+        recipe: Recipe,
+        out: Path,
+        sights: Mapping[str, Sights] | None = None,
     ) -> None:
         self.learner, self.bank, self.held, self.preprocess = learner, bank, held, preprocess
         self.recipe, self.out = recipe, out
+        self.sights = sights or {}
+        """Rendered views by split."""
+        if any(stage.views for stage in recipe.stages) and not self.sights:
+            raise SourceError("the recipe learns from rendered views: give them with --sights")
         self.best = -1.0
         self.stage, self.step = 0, 0
         self._weight = positive_weight(bank)
@@ -163,10 +180,30 @@ class Trainer:
                     target, tokens = self.learner.labels(labels), self.learner.labels.tokens(labels)
                 out["token"] = stage.token * token_loss(seen[0], tokens)
                 out["tell"] = self._contrast(stage, target, image, self.learner.label_scale.detach(), tiles, texts)
-                return out
+                return {**out, **self._views(stage)} if stage.views else out
             text = self.bank.texts.encode(self.learner.model, texts)
             out["join"] = self._contrast(stage, text, image, self.learner.model.logit_scale, tiles, texts)
             return out
+
+    def _views(self, stage: Stage) -> dict[str, torch.Tensor]:
+        """Terms of the rendered views: what the map has in the overhead picture, and which picture is of its place."""
+        sights, model = self.sights["train"], self.learner.model
+        rows, views, rng = sights.draw(stage.views, self.recipe.seed * 100 + self.stage, self.step)
+        labels = sights.dense(rows)
+        with patch_tokens(model) as seen:
+            above = model.encode_image(sights.overhead(rows, self.preprocess))
+        with torch.no_grad():
+            target, tokens = self.learner.labels(labels), self.learner.labels.tokens(labels)
+        centre, area = torch.from_numpy(sights.centre[rows]), torch.from_numpy(sights.area[rows])
+        scale = self.learner.label_scale.detach().exp().clamp(max=MAX_SCALE)
+        asked, shown = model.encode_image(sights.matched(rows, views, self.preprocess, rng)).chunk(2)
+        beside = excluded_pairs(torch.from_numpy(sights.point[rows]), centre, area)
+        return {
+            "sky_dense": stage.dense * dense_loss(self.learner.dense(seen[0]), labels, self._weight),
+            "sky_token": stage.token * token_loss(seen[0], tokens),
+            "sky_tell": contrastive_loss(target, above, scale, excluded_pairs(centre, centre, area)),
+            "views": contrastive_loss(asked, shown, scale, beside),
+        }
 
     def _contrast(
         self, stage: Stage, text: torch.Tensor, tile: torch.Tensor, scale: torch.Tensor, tiles: Rows, texts: Rows
@@ -182,9 +219,11 @@ class Trainer:
         """
         model, held = self.learner.model.eval(), self.held
         if stage.name == "words":
-            found = validate(model, held, lambda rows: self._label_vectors(held, rows))
+            found = validate(model, held, lambda rows: self.label_vectors(held, rows))
         else:
             found = validate(model, held, lambda rows: embed_tiles(model, held, rows, self.preprocess))
+        if stage.views:
+            found["views"] = validate_views(model, self.sights["validation"], self.preprocess)
         model.train()
         self.log({"validation": found})
         if stage.name != "words" and found["mean"]["contains@10"] > self.best:
@@ -192,7 +231,8 @@ class Trainer:
             _save(self.out / "best.pt", {"model": self.learner.model.state_dict(), "metrics": found, "at": self._at()})
         return found
 
-    def _label_vectors(self, bank: Bank, rows: Rows) -> NDArray[np.float32]:
+    def label_vectors(self, bank: Bank, rows: Rows) -> NDArray[np.float32]:
+        """[N, D] unit vectors of tiles by the label tower, which reads what the map has in place of pixels."""
         vectors = nn.functional.normalize(self.learner.labels(bank.dense(rows)).float(), dim=-1)
         return np.asarray(vectors.numpy(), np.float32)
 
