@@ -19,9 +19,31 @@ def read_log(run: Path) -> list[dict[str, Any]]:
         raise SourceError(f"{run} holds no log.jsonl: give the folder of a training run")
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     try:
-        return [json.loads(line) for line in lines]
+        return _counted_through([json.loads(line) for line in lines])
     except ValueError as error:
         raise SourceError(f"{path} is damaged ({error}): remove the bad line") from error
+
+
+def _counted_through(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A log as it is, or one in stages (``sightline train encoder``), whose steps begin anew in each, counted through.
+
+    There the terms of the loss become their sum, and areas are what groups are here.
+    """
+    if not log or "stage" not in log[0]:
+        return log
+    out: list[dict[str, Any]] = []
+    before, stage, last = 0, log[0]["stage"], 0
+    for entry in log:
+        if entry["stage"] != stage:
+            before, stage = before + last, entry["stage"]
+        last = entry["step"]
+        step = {"phase": stage, "step": before + last}
+        if "validation" in entry:
+            found = entry["validation"]
+            out.append({**step, "validation": {"mean": found["mean"], "groups": found["areas"]}})
+        else:
+            out.append({**step, "loss": sum(v for k, v in entry.items() if k not in ("stage", "step", "time"))})
+    return out
 
 
 def draw(run: Path) -> tuple[Path, Path]:
@@ -42,6 +64,8 @@ def draw(run: Path) -> tuple[Path, Path]:
     above.set(ylabel="loss", title=run.name)
     checks = [e for e in log if "validation" in e]
     for name in checks[-1]["validation"]["mean"] if checks else ():
+        if "@" not in name:
+            continue
         values = [e["validation"]["mean"][name] for e in checks]
         below.plot([e["step"] for e in checks], values, marker="o", markersize=3, label=name)
     below.set(xlabel="step", ylabel="validation recall", ylim=(0, 1))

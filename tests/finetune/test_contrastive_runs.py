@@ -286,3 +286,20 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="fewer than its batch of 64"):
         make_trainer(recipe_of(plan), tmp_path / "run", Team())
     assert json.loads((tmp_path / "tiny.json").read_text(encoding="utf-8")) == CLIP
+
+
+def test_a_log_in_stages_is_counted_through(tmp_path: Path) -> None:
+    found = {"mean": {"r@1": 0.1, "tiles": 9}, "areas": {"moscow": {"r@1": 0.1, "tiles": 9}}}
+    lines: list[dict[str, Any]] = [
+        {"stage": "words", "step": 20, "time": 1.0, "words": 3.0},
+        {"stage": "words", "step": 40, "time": 2.0, "words": 2.5},
+        {"stage": "look", "step": 20, "time": 3.0, "dense": 2.0, "tell": 0.5},
+        {"stage": "look", "step": 20, "time": 3.0, "validation": found},
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    log = read_log(tmp_path)
+    assert [(e["phase"], e["step"], e.get("loss")) for e in log] == [
+        ("words", 20, 3.0), ("words", 40, 2.5), ("look", 60, 2.5), ("look", 60, None),
+    ]  # fmt: skip
+    draw(tmp_path)
+    assert "moscow" in (tmp_path / "curves.html").read_text(encoding="utf-8")
