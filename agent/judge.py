@@ -23,6 +23,7 @@ from PIL import Image
 from agent.judged import Explained, Saw, Scored, Stanced
 from agent.verdict_fit import VerdictFit, stored_fit
 from prompts.clients.base import ChatClient, ChatReply, ChatRequest, ImagePart
+from prompts.heating import Heater
 from prompts.listing import parse_listing
 from prompts.readback import agrees
 from prompts.render import (
@@ -83,14 +84,23 @@ class Judge:
         template: str = "judge",
         saw: Saw = "pixels",
         fit: VerdictFit | None = None,
+        heat: Heater | None = None,
     ) -> None:
-        """``fit``: of the verdict; without it the one that is kept for this judge, if any."""
+        """``fit``: of the verdict; without it the one that is kept for this judge, if any.
+
+        ``heat`` draws the second picture of a template that shows one (``judge_heat``), and of no other.
+        """
         self.client = client
         self.store: ListingStore = store if store is not None else MemoryListings()
         self.template: Template = load_template(template)
         if self.template.reasons_first or self.template.direct:
             how = "for reasons first" if self.template.reasons_first else "without a look at the tile"
             raise ModelError(f"the template {template} asks {how}; the judge looks, then asks for the verdict first")
+        if bool(self.template.heat) != (heat is not None):
+            raise ModelError(
+                f"the template {template} and heat go together: name judge_heat and an encoder, or neither"
+            )
+        self.heat = heat
         self.saw: Saw = saw
         self.fit = fit if fit is not None else stored_fit(self.plain_name)
         self._looking: dict[str, asyncio.Task[tuple[str, Usage]]] = {}
@@ -102,7 +112,8 @@ class Judge:
     @property
     def plain_name(self) -> str:
         """Model, prompt and what it is shown."""
-        return self._looker + ("" if self.saw == "pixels" else f"+{self.saw}")
+        heat = "" if self.heat is None else f"+heat@{self.heat.id}"
+        return self._looker + ("" if self.saw == "pixels" else f"+{self.saw}") + heat
 
     @property
     def name(self) -> str:
@@ -124,6 +135,12 @@ class Judge:
             return await self._look(image)
         size_m = (tile.bounds[3] - tile.bounds[1]) * M_PER_DEG
         return facts_listing(tile.facts, claims, size_m=size_m).text(), Usage()
+
+    async def _heat(self, image: ImagePart, asked: Sequence[Claim]) -> ImagePart | None:
+        """The tile under its heat for these claims, of the judge's own size; None for a judge without."""
+        if self.heat is None:
+            return None
+        return ImagePart.of(await asyncio.to_thread(self.heat.picture, image.image(), asked))
 
     async def look(self, tile: Tile, png: bytes) -> str:
         """What lies where on this tile by its picture, in the words of :mod:`prompts.listing`."""
@@ -154,7 +171,7 @@ class Judge:
         """The probability that this tile shows the place of these claims."""
         image, asked = ImagePart(png=png), _asked(claims)
         listing, usage = await self._listing(tile, image, asked)
-        messages = score_messages(image, listing, asked, self.template)
+        messages = score_messages(image, listing, asked, self.template, await self._heat(image, asked))
         yes, no = self.template.yes, self.template.no
         reply = await self.client.complete(ChatRequest(messages=tuple(messages), max_tokens=1, choices=(yes, no)))
         if reply.choice_logprobs is None or not math.isfinite(reply.choice_logprobs[yes]):
@@ -178,11 +195,12 @@ class Judge:
         """
         image, asked = ImagePart(png=png), _asked(claims)
         listing, usage = await self._listing(tile, image, asked)
+        heat = await self._heat(image, asked)
         found: list[Evidence] = []
         sure: dict[str, float] = {}
         for at, claim in enumerate(asked):
             # One after the other: each question begins with the one before it, which the server then has read.
-            messages = stance_messages(image, listing, asked, at, self.template)
+            messages = stance_messages(image, listing, asked, at, self.template, heat)
             reply = await self.client.complete(
                 ChatRequest(messages=tuple(messages), max_tokens=1, choices=STANCES, reads_on=True)
             )
@@ -213,7 +231,8 @@ class Judge:
         image, asked = ImagePart(png=png), _asked(claims)
         listing, usage = await self._listing(tile, image, asked)
         match = verdict_p >= 0.5
-        messages = tuple(explain_messages(image, listing, asked, match=match, template=self.template))
+        heat = await self._heat(image, asked)
+        messages = tuple(explain_messages(image, listing, asked, match=match, template=self.template, heat=heat))
         request = ChatRequest(
             messages=messages, max_tokens=explain_tokens(len(asked)), json_schema=explain_schema(len(asked))
         )

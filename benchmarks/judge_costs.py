@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from eval.bootstrap import bootstrap_median
-from finetune.judge.encode import Encoded, batch
+from finetune.judge.batching import batch
+from finetune.judge.encode import Encoded
 from finetune.judge.modes import Asked, yes
 
 LOOK = "writing the listing, once for a tile"

@@ -1,13 +1,13 @@
-"""Does explaining cost accuracy, does looking first? One base, one number of samples, six ways to teach the adapter.
+"""Does explaining cost accuracy, does looking first? One base, one number of samples, seven ways to teach the adapter.
 
     python -m benchmarks.judge_modes --data DATA --seen EARLIER_DATA --base RUN --begin RUN/lora.pt --samples 1200
 
 ``RUN`` is a finished run of ``sightline train judge`` (``look.pt``, ``tokenizer/``, ``own.jsonl``): its base is taken
 as it is. Each way trains its own adapter on the same draws for ``--samples`` samples under ``--out`` (a stopped run
 goes on) and is then asked for the verdict on the same pairs of validation areas, on listings of its own. Ways that
-reason first write their reasons before each verdict; ``label-direct`` has no listing before it. Test areas are not
-touched. With ``label-direct`` among ``--modes``, ``--costs N`` also says what N verdicts of either kind cost
-(``benchmarks/judge_costs.py``).
+reason first write their reasons before each verdict; ``label-direct`` has no listing before it, and ``label-heat`` a
+second picture with the shipped encoder's heat. Test areas are not touched. With ``label-direct`` among ``--modes``,
+``--costs N`` also says what N verdicts of either kind cost (``benchmarks/judge_costs.py``).
 
 An adapter that begins from nothing needs some thousands of samples before it tells a match from a no-match at all;
 with ``--begin`` every way goes on from the same finished adapter, which was taught in one of these ways.
@@ -101,7 +101,7 @@ def measure(args: argparse.Namespace, mode: tuple[Any, Any]) -> Measured:
     """Train one way and ask it about the validation pairs; every probability is kept under ``--out``."""
     run, tuned, head, minutes = train(args, mode)
     own = run.own_listings(None, [*map(int, run.watched)])
-    asked = asked_pairs(run._pairs(own, run.watched), args.pairs, seed=args.seed)
+    asked = asked_pairs(run._pairs(own, run.watched), args.pairs, seed=args.seed, heat=run.heats)
     trainer, encoder = run.trainer(tuned, head), tuning_encoder(run.tokenizer, *mode)
     told = tell(trainer, encoder, asked)
     lines = [json.dumps({"p": p, "match": a.match, "place": a.place}) for p, a in zip(told.p, asked, strict=True)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from prompts.clients.base import ImagePart, Message, TextPart, neutralise
+from prompts.clients.base import ImagePart, Message, Part, TextPart, neutralise
 from prompts.listing import AXES, PARTS, Entry, Listing, list_facts
 from retriever.errors import ModelError
 from retriever.geo import POINTS_SHORT, octant
@@ -31,6 +31,8 @@ class Template:
     yes: str
     no: str
     sha256: str
+    heat: str = ""
+    """What is said of a second picture before the claims, the tile under its heat; empty for templates without."""
 
     @property
     def reasons_first(self) -> bool:
@@ -55,7 +57,8 @@ def load_template(name: str = "judge") -> Template:
             f"The template {path.name} lacks {', '.join(missing) or '«claims», once, in score or explain'}; "
             "restore the file."
         )
-    return Template(**{f: data[f] for f in _FIELDS}, sha256=hashlib.sha256(raw).hexdigest())
+    words = {f: data[f] for f in _FIELDS}
+    return Template(**words, heat=str(data.get("heat", "")), sha256=hashlib.sha256(raw).hexdigest())
 
 
 def claim_line(claim: Claim, number: int) -> str:
@@ -95,8 +98,14 @@ def look_messages(image: ImagePart, template: Template) -> list[Message]:
     ]
 
 
-def score_messages(image: ImagePart, listing: str, claims: Sequence[Claim], template: Template) -> list[Message]:
-    """The claims after the tile's listing, or, by a template that is ``direct``, right behind the picture."""
+def score_messages(
+    image: ImagePart, listing: str, claims: Sequence[Claim], template: Template, heat: ImagePart | None = None
+) -> list[Message]:
+    """The claims after the tile's listing, or, by a template that is ``direct``, right behind the picture.
+
+    ``heat``: the second picture that a template with ``heat`` shows. Raises ``ModelError`` where one is there without
+    the other.
+    """
     question = template.score.replace("«claims»", claims_block(claims))
     if template.direct:
         system, _ = look_messages(image, template)
@@ -104,12 +113,26 @@ def score_messages(image: ImagePart, listing: str, claims: Sequence[Claim], temp
     return [
         *look_messages(image, template),
         Message(role="assistant", parts=(TextPart(text=listing),)),
-        Message(role="user", parts=(TextPart(text=question),)),
+        Message(role="user", parts=_asked_with(question, template, heat)),
     ]
 
 
+def _asked_with(question: str, template: Template, heat: ImagePart | None) -> tuple[Part, ...]:
+    """The question, behind the heat where the template shows one."""
+    if bool(template.heat) != (heat is not None):
+        raise ModelError(f"the template {template.id} {'needs' if template.heat else 'has no place for'} a heat map")
+    if heat is None:
+        return (TextPart(text=question),)
+    return (heat, TextPart(text=f"{template.heat}\n{question}"))
+
+
 def stance_messages(
-    image: ImagePart, listing: str, claims: Sequence[Claim], at: int, template: Template
+    image: ImagePart,
+    listing: str,
+    claims: Sequence[Claim],
+    at: int,
+    template: Template,
+    heat: ImagePart | None = None,
 ) -> list[Message]:
     """The score question broken off behind claim ``at`` (from 0): what follows is that claim's stance.
 
@@ -120,7 +143,7 @@ def stance_messages(
     return [
         *look_messages(image, template),
         Message(role="assistant", parts=(TextPart(text=listing),)),
-        Message(role="user", parts=(TextPart(text=before + claims_block(claims[: at + 1])),)),
+        Message(role="user", parts=_asked_with(before + claims_block(claims[: at + 1]), template, heat)),
     ]
 
 
@@ -182,10 +205,17 @@ def _is_asked(name: str, asked: Sequence[str]) -> bool:
 
 
 def explain_messages(
-    image: ImagePart, listing: str, claims: Sequence[Claim], *, match: bool, template: Template
+    image: ImagePart,
+    listing: str,
+    claims: Sequence[Claim],
+    *,
+    match: bool,
+    template: Template,
+    heat: ImagePart | None = None,
 ) -> list[Message]:
+    """The score question with its answer, and the question for the reasons."""
     return [
-        *score_messages(image, listing, claims, template),
+        *score_messages(image, listing, claims, template, heat),
         Message(role="assistant", parts=(TextPart(text=template.yes if match else template.no),)),
         Message(role="user", parts=(TextPart(text=template.explain),)),
     ]

@@ -7,14 +7,10 @@ for the claim's stance. ``agent.judge.Judge.stances`` reads those very positions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-import torch
-
-from finetune.judge.spec import GRID, VISUAL_TOKENS
+from finetune.judge.spec import VISUAL_TOKENS
 from prompts.listing import Finding
 from prompts.render import Template, claim_line
 from prompts.schema import write_ledger, write_reply
@@ -48,6 +44,8 @@ class Sample:
     """Row of the tile store; None: text only, and the conversation begins with the listing."""
     turn: int = 0
     """How the picture is turned (see ``finetune.judge.turns``); the listing is that of the turned tile."""
+    heat: int | None = None
+    """Row of the tile under its heat (``finetune.judge.heat``), for a template that shows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +65,15 @@ class Encoded:
     other: int = 0
     """Token id of the answer that is not the label's, and in ``doubt`` its share of the target."""
     doubt: float = 0.0
+    heat: int | None = None
+    """Row of the second picture, and in ``heat_at`` the index of its first visual token, -1 without."""
+    heat_at: int = -1
+
+    @property
+    def pictures(self) -> list[tuple[int, int]]:
+        """Rows and turns of its pictures, in the order of their tokens."""
+        own = [] if self.image is None else [(self.image, self.turn)]
+        return own if self.heat is None else [*own, (self.heat, 0)]
 
 
 class Encoder:
@@ -110,9 +117,7 @@ class Encoder:
         image_at = -1
         if sample.image is not None:
             out.say("<|im_start|>system\n" + t.system + "<|im_end|>\n<|im_start|>user\n<|vision_start|>")
-            image_at = len(out.ids)
-            out.ids += self.tokens("<|image_pad|>") * self.visual_tokens
-            out.pad()
+            image_at = out.picture()
             out.say(f"<|vision_end|>{t.look}<|im_end|>\n" if t.look else "<|vision_end|>")
         if t.direct:
             self._direct(out, sample)
@@ -138,6 +143,8 @@ class Encoder:
             reasons_at=out.reasons_at,
             other=self._one(t.no if sample.match else t.yes),
             doubt=sample.doubt,
+            heat=sample.heat if out.heat_at >= 0 else None,
+            heat_at=out.heat_at,
         )
 
     def _direct(self, out: _Writer, sample: Sample) -> None:
@@ -161,6 +168,12 @@ class Encoder:
     def _ask(self, out: _Writer, question: str, sample: Sample, opening: str = "\n<|im_start|>user\n") -> None:
         """A question with the claims in it."""
         before, after = question.split("«claims»")
+        if self.template.heat:
+            if sample.heat is None:
+                raise ValueError(f"the template {self.template.id} shows heat, and the sample has none")
+            out.say(opening + "<|vision_start|>")
+            out.heat_at = out.picture()
+            opening = f"<|vision_end|>{self.template.heat}\n"
         out.say(opening + before)
         for i, (claim, finding) in enumerate(zip(sample.claims, sample.findings, strict=True), 1):
             out.say(claim_line(claim, i))
@@ -198,12 +211,19 @@ class _Writer:
         self.ids: list[int] = []
         self.labels: list[int] = []
         self.weights: list[float] = []
-        self.verdict_at = self.reasons_at = -1
+        self.verdict_at = self.reasons_at = self.heat_at = -1
 
     def pad(self) -> None:
         grow = len(self.ids) - len(self.labels)
         self.labels += [IGNORE] * grow
         self.weights += [1.0] * grow
+
+    def picture(self) -> int:
+        """A picture's tokens; where they begin."""
+        start = len(self.ids)
+        self.ids += self.encoder.tokens("<|image_pad|>") * self.encoder.visual_tokens
+        self.pad()
+        return start
 
     def say(self, text: str) -> None:
         self.ids += self.encoder.tokens(text)
@@ -222,60 +242,3 @@ class _Writer:
             for i in range(start, len(self.ids)):
                 self.labels[i - 1] = self.ids[i]
                 self.weights[i - 1] = 1.0
-
-
-def batch(items: Sequence[Encoded], pad_id: int, *, grid: int = GRID) -> dict[str, torch.Tensor]:
-    """Right-padded tensors: ``ids, labels [B, L]``, ``weights [B, L]``, ``positions [3, B, L]`` (multimodal rotary).
-
-    ``grid``: visual tokens along a picture's side.
-
-    ``others [B, L]`` and ``doubts [B, L]``: a second target and its share, where a verdict is in doubt.
-
-    Attention is causal, so positions after an item's end are never seen by it and need no mask.
-    """
-    length = max(len(e.ids) for e in items)
-    ids = torch.full((len(items), length), pad_id)
-    labels = torch.full((len(items), length), IGNORE)
-    weights = torch.zeros((len(items), length))
-    positions = torch.zeros((3, len(items), length), dtype=torch.long)
-    others, doubts = torch.zeros_like(ids), torch.zeros_like(weights)
-    for b, e in enumerate(items):
-        n = len(e.ids)
-        ids[b, :n] = torch.tensor(e.ids)
-        labels[b, :n] = torch.tensor(e.labels)
-        weights[b, :n] = torch.tensor(e.weights)
-        positions[:, b, :n] = rope_positions(n, e.image_at, grid)
-        if e.verdict_at >= 0:
-            others[b, e.verdict_at], doubts[b, e.verdict_at] = e.other, e.doubt
-    return {
-        "ids": ids,
-        "labels": labels,
-        "weights": weights,
-        "positions": positions,
-        "others": others,
-        "doubts": doubts,
-    }
-
-
-def rope_positions(length: int, image_at: int, grid: int = GRID) -> torch.Tensor:
-    """``[3, length]``: time, height, width of each token, as the model computes them for one picture."""
-    flat = torch.arange(length).expand(3, -1).clone()
-    if image_at < 0:
-        return flat
-    end = image_at + grid * grid
-    rows, cols = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
-    flat[0, image_at:end] = image_at
-    flat[1, image_at:end] = image_at + rows.reshape(-1)
-    flat[2, image_at:end] = image_at + cols.reshape(-1)
-    flat[:, end:] = torch.arange(length - end) + image_at + grid
-    return flat
-
-
-def patches(pictures: np.ndarray) -> torch.Tensor:
-    """Pictures ``[B, S, S, 3] uint8`` to ``[B * (S / 16)², 1536] float32``, as the image processor lays them out."""
-    side, patch, merge = pictures.shape[1], 16, 2
-    g = side // patch // merge
-    x = torch.from_numpy(np.ascontiguousarray(pictures)).float().div_(127.5).sub_(1.0)
-    x = x.view(len(pictures), g, merge, patch, g, merge, patch, 3).permute(0, 1, 4, 2, 5, 7, 3, 6)
-    x = x.unsqueeze(6).expand(-1, -1, -1, -1, -1, -1, 2, -1, -1)
-    return x.reshape(len(pictures) * g * g * merge * merge, 3 * 2 * patch * patch)

@@ -17,7 +17,8 @@ import torch
 import yaml
 from torch import nn
 
-from finetune.judge.encode import Encoder, Sample, Targets, patches
+from finetune.judge.batching import patches
+from finetune.judge.encode import Encoder, Sample, Targets
 from finetune.judge.run import LOOK_TOKENS, Run
 from finetune.judge.spec import LORA_TARGETS, MERGE, PATCH
 from finetune.judge.tasks import Teachers, joint_draw, look_draw, verdict_draw

@@ -3,7 +3,8 @@
 ``label``: yes or no alone. ``ledger``: the evidence for each claim as well. ``explanation``: evidence and sentences.
 ``verdict_first`` asks for yes or no before the reasons, so a verdict costs one token and cannot lean on them;
 ``reasons_first`` asks for it after them. Both judge on the tile's listing, which is written once for all questions;
-``direct`` asks about the picture at once, without a listing.
+``direct`` asks about the picture at once, without a listing. ``heat`` is ``verdict_first`` with a second picture before
+the claims, the tile under the dual encoder's heat for them.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from finetune.judge.encode import Encoded, Encoder, Sample, Targets, batch
+from finetune.judge.batching import batch, patches
+from finetune.judge.encode import Encoded, Encoder, Sample, Targets
+from finetune.judge.heat import Heated
 from prompts.listing import find
 from prompts.render import load_template
 from prompts.schema import MAX_CLAIMS, read_ledger, read_reply
 from retriever.errors import ModelError, ReplyError
 
-Order = Literal["verdict_first", "reasons_first", "direct"]
+Order = Literal["verdict_first", "reasons_first", "direct", "heat"]
 TEMPLATES: dict[tuple[Targets, Order], str] = {
     ("label", "verdict_first"): "judge",
     ("label", "direct"): "judge_direct",
+    ("label", "heat"): "judge_heat",
     ("ledger", "verdict_first"): "judge_ledger",
     ("explanation", "verdict_first"): "judge",
     ("ledger", "reasons_first"): "judge_ledger_first",
@@ -51,8 +55,11 @@ class Asked:
     """Row of the witness's tile."""
 
 
-def asked_pairs(pairs: Any, n: int, *, seed: int) -> list[Asked]:
-    """``n`` pairs of :class:`finetune.judge.tasks.Pairs`, none of them blank, on the model's own listings."""
+def asked_pairs(pairs: Any, n: int, *, seed: int, heat: Heated | None = None) -> list[Asked]:
+    """``n`` pairs of :class:`finetune.judge.tasks.Pairs`, none of them blank, on the model's own listings.
+
+    ``heat``: as :func:`finetune.judge.tasks.verdict_draw` takes it; the pairs are the same without it.
+    """
     rng = random.Random(seed)
     found: list[Asked] = []
     while len(found) < n:
@@ -67,6 +74,7 @@ def asked_pairs(pairs: Any, n: int, *, seed: int) -> list[Asked]:
             findings=tuple(find(c, listing) for c in claims),
             match=True,  # what the target says is not read: only the position where it stands
             image=row,
+            heat=None if heat is None else heat(claims, row),
         )
         found.append(Asked(sample=sample, match=match, place=witness.row))
     return found
@@ -102,7 +110,7 @@ def tell(trainer: Any, encoder: Encoder, asked: Sequence[Asked], *, batch_size: 
 def yes(trainer: Any, encoder: Encoder, items: Sequence[Encoded]) -> list[float]:
     """Probability of yes against no where each conversation asks for the verdict."""
     data = batch(items, trainer.pad_id)
-    seen = trainer.see([(e.image, e.turn) for e in items])
+    seen = trainer.see([picture for e in items for picture in e.pictures])
     hidden = trainer.inner.model(
         input_ids=data["ids"],
         position_ids=data["positions"],
@@ -119,20 +127,18 @@ def yes(trainer: Any, encoder: Encoder, items: Sequence[Encoded]) -> list[float]
 @torch.no_grad()
 def write(trainer: Any, encoder: Encoder, items: Sequence[Encoded], most: int, *, tries: int = 0) -> list[str]:
     """Reasons, the prompts padded on the left: greedily, or ``tries`` drawn for each, side by side."""
-    from finetune.judge.encode import patches
-
     prompts = [e.ids[: e.reasons_at] for e in items]
     width = max(map(len, prompts))
     ids = torch.tensor([[trainer.pad_id] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
     image = encoder.tokens("<|image_pad|>")[0]
-    pictures = trainer._pictures([(e.image, e.turn) for e in items])
+    pictures = trainer._pictures([picture for e in items for picture in e.pictures])
     out = trainer.model.generate(
         input_ids=ids,
         attention_mask=mask,
         mm_token_type_ids=(ids == image).long(),
         pixel_values=patches(pictures),
-        image_grid_thw=torch.tensor([[1, 14, 14]] * len(items)),
+        image_grid_thw=torch.tensor([[1, 14, 14]] * len(pictures)),
         max_new_tokens=most,
         **({"do_sample": True, "temperature": 1.0, "num_return_sequences": tries} if tries else {"do_sample": False}),
         use_cache=True,

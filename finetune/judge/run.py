@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import torch
 import yaml
 from torch import nn
 
+from finetune.judge.batching import patches
 from finetune.judge.claims import practice_claims
-from finetune.judge.encode import Encoder, Sample, Targets, patches
+from finetune.judge.encode import Encoder, Sample, Targets
+from finetune.judge.heat import HeatPictures
 from finetune.judge.modes import Order, tuning_encoder
 from finetune.judge.spec import LORA_TARGETS, VISUAL_TOKENS, make_config, make_tokenizer
 from finetune.judge.store import TileStore, Witness, load_witnesses, open_store
@@ -113,8 +116,15 @@ class Run:
         return model, head
 
     def trainer(self, model: Any, head: nn.Linear) -> Trainer:
-        pad = self.tokenizer.pad_token_id
-        return Trainer(model, head, self.store.pictures, self.store.dense, self.folder, pad)
+        pad, pictures = self.tokenizer.pad_token_id, self.heats or self.store.pictures
+        return Trainer(model, head, pictures, self.store.dense, self.folder, pad)
+
+    @cached_property
+    def heats(self) -> HeatPictures | None:
+        """The tiles with pictures of them under heat behind them, for a recipe whose prompt shows it; else None."""
+        if self.recipe.order != "heat":
+            return None
+        return HeatPictures.shipped(self.store.pictures, len(self.store.table), self.folder)
 
     def stage(self, name: str) -> tuple[Any, nn.Linear]:
         """Run one stage of the base model. ``text`` and ``dense`` are independent, ``joint`` begins from both."""
@@ -232,7 +242,7 @@ class Run:
         trainer = self.trainer(tuned, head)
         if begin is not None:
             trainer.load_weights(torch.load(begin, weights_only=True)["model"])
-        draw = verdict_draw(encoder, kept, teachers=Teachers.fit(kept, seed=self.recipe.seed))
+        draw = verdict_draw(encoder, kept, teachers=Teachers.fit(kept, seed=self.recipe.seed), heat=self.heats)
         trainer.fit(self.recipe.stage("lora"), draw, self.kept, self._verdicts(trainer, encoder, val))
         return tuned.eval()
 
@@ -251,7 +261,7 @@ class Run:
         return load_witnesses(path)
 
     def _verdicts(self, trainer: Trainer, encoder: Encoder, pairs: Pairs) -> Callable[[], dict[str, float]]:
-        draw = verdict_draw(encoder, pairs, true_listing=0.0)
+        draw = verdict_draw(encoder, pairs, true_listing=0.0, heat=self.heats)
 
         @torch.no_grad()
         def check() -> dict[str, float]:

@@ -12,9 +12,10 @@ import numpy as np
 
 from finetune.judge.claims import practice_claims
 from finetune.judge.encode import Encoded, Encoder, Sample
+from finetune.judge.heat import BLANKS, Heated
 from finetune.judge.store import TileStore, Witness, perturbed
 from finetune.judge.teacher import Drawn, Teacher
-from finetune.judge.train import BLANKS, Draw
+from finetune.judge.train import Draw
 from finetune.judge.turns import draw_turn, turn_listing
 from prompts.listing import Listing, find, parse_listing
 from prompts.schema import MAX_CLAIMS
@@ -151,11 +152,17 @@ class Pairs:
 
 
 def verdict_draw(
-    encoder: Encoder, pairs: Pairs, *, true_listing: float = 0.3, teachers: Teachers | None = None
+    encoder: Encoder,
+    pairs: Pairs,
+    *,
+    true_listing: float = 0.3,
+    teachers: Teachers | None = None,
+    heat: Heated | None = None,
 ) -> Draw:
     """Verdicts and explanations on listings of the model's own, now and then on true ones.
 
     A true listing without names is learned as well: an adapter that is never asked to look forgets how to.
+    ``heat`` names the second picture of a tile for some claims; what is drawn is the same with it and without.
     """
 
     def draw(rng: random.Random) -> Encoded:
@@ -176,6 +183,7 @@ def verdict_draw(
             doubt=doubt,
             explained=rng.random() < 0.3,
             image=row,
+            heat=None if heat is None else heat(claims, row),
         )
         return encoder.encode(sample)
 

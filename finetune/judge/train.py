@@ -22,7 +22,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune.judge.encode import IGNORE, STANCE_WEIGHT, VERDICT_WEIGHT, Encoded, batch, patches
+from finetune.judge.batching import batch, patches
+from finetune.judge.encode import IGNORE, STANCE_WEIGHT, VERDICT_WEIGHT, Encoded
+from finetune.judge.heat import blank
 from finetune.judge.spec import GRID, MERGE, PATCH, SIDE, VISUAL_TOKENS
 from finetune.judge.store import Pictures
 from finetune.judge.turns import Turned, draw_turn, turn_grid
@@ -156,15 +158,15 @@ class Trainer:
         return self.inner.model.get_image_features(pixels, grid, return_dict=True)
 
     def _pictures(self, images: list[Turned]) -> np.ndarray:
-        """Rows of the store; a negative row is a blank picture of that shade (see ``BLANKS``)."""
-        found = [turn_grid(self.pictures[i], turn) if i >= 0 else _blank(i) for i, turn in images]
+        """Rows of the store; a negative row is a blank picture of that shade (see ``finetune.judge.heat``)."""
+        found = [turn_grid(self.pictures[i], turn) if i >= 0 else blank(i) for i, turn in images]
         return np.stack([scaled(picture, self.side) for picture in found])
 
     def loss(self, items: list[Encoded], *, dense_weight: float = 0.0) -> torch.Tensor:
         """Weighted next-token loss on the labelled positions, plus the dense loss of the pictures."""
         device = self.inner.device
         data = {k: v.to(device) for k, v in batch(items, self.pad_id, grid=self.side // (PATCH * MERGE)).items()}
-        images = [(e.image, e.turn) for e in items if e.image is not None]
+        images = [picture for e in items for picture in e.pictures]
         extra: dict[str, Any] = {}
         dense = torch.zeros((), device=device)
         if images:
@@ -265,14 +267,6 @@ def _short(draw: Draw, rng: random.Random, most: int) -> Encoded:
             break
         encoded = draw(rng)
     return encoded
-
-
-BLANKS = {-1: (242, 239, 233), -2: (255, 255, 255), -3: (0, 0, 0), -4: (128, 128, 128)}
-"""Blank pictures that training shows now and then: map paper, white, black, grey."""
-
-
-def _blank(row: int) -> np.ndarray:
-    return np.full((224, 224, 3), BLANKS[row], dtype=np.uint8)
 
 
 def scaled(picture: np.ndarray, side: int) -> np.ndarray:

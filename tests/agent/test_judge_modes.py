@@ -14,9 +14,11 @@ from agent.kept import Answers, KeptJudge
 from agent.verdict_fit import VerdictFit
 from prompts.clients.base import ChatReply, ChatRequest, Message
 from prompts.clients.recorded import RecordedClient
+from prompts.heating import Heater, heat_text
 from prompts.listing import find, parse_listing
 from prompts.render import FACT_NAMES, facts_listing, load_template, stance_messages
-from retriever.errors import ReplyError
+from retriever.encoder import Encoder
+from retriever.errors import ModelError, ReplyError
 from retriever.types import Claim, Fact, Relation, Tile
 
 PNG = tile_png(Image.new("RGB", (224, 224), "white"))
@@ -179,3 +181,48 @@ async def test_a_look_is_shared_by_the_modes_and_a_listing_of_facts_is_never_kep
     await Judge(model.client, store=Store(), fit=VerdictFit(slope=5.0)).score(KNOWN, PNG, [CAFE])
     assert len(kept) == 1
     assert sum(r.choices is None for r in model.client.requests) == 1
+
+
+class Red:
+    """Colours every tile red."""
+
+    id = "red@1"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def picture(self, tile: Image.Image, claims: list[Claim]) -> Image.Image:
+        self.asked.append(heat_text(claims))
+        return Image.new("RGB", tile.size, "red")
+
+
+async def test_heat_is_a_second_picture_and_part_of_the_judges_name(tmp_path: Path) -> None:
+    model, heater = Model(), Red()
+    plain, hot = Judge(model.client), Judge(model.client, template="judge_heat", heat=heater)  # type: ignore[arg-type]
+    await hot.score(TILE, PNG, [CAFE, dataclasses.replace(CAFE, id="c3", span="a bank, I think")])
+    heat, words = model.client.requests[-1].messages[-1].parts
+    assert heat.image().getpixel((9, 9)) == (255, 0, 0)
+    assert words.text.startswith(hot.template.heat)
+    assert heater.asked == ["cafe n. a bank, I think"]
+    assert hot.name.endswith("+heat@red@1")
+    assert hot.template.sha256[:8] in hot.name
+    answers = Answers(tmp_path / "a.db")
+    keys = {KeptJudge(j, answers, j.name)._key("score", TILE, PNG, [CAFE]) for j in (plain, hot)}
+    assert len(keys) == 2
+    answers.close()
+
+
+@pytest.mark.parametrize("given", [{"template": "judge_heat"}, {"heat": Red()}])
+def test_heat_needs_its_template_and_the_template_its_heat(given: dict) -> None:
+    with pytest.raises(ModelError, match="go together"):
+        Judge(Model().client, **given)
+
+
+def test_the_heat_of_a_tile_is_drawn_over_it() -> None:
+    encoder = Encoder.load()
+    heater, tile = Heater(encoder), Image.new("RGB", (224, 224), "white")
+    tile.paste((40, 90, 30), (30, 30, 80, 80))
+    drawn = heater.picture(tile, [CAFE])
+    assert (drawn.size, drawn.mode) == ((224, 224), "RGB")
+    assert drawn.tobytes() != tile.tobytes()
+    assert heater.id == f"sightline-mini@{encoder.id[:8]}"

@@ -1,20 +1,23 @@
 """Training sees exactly what a server renders: tokens, pixels and positions."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from finetune.judge.batching import patches, rope_positions
 from finetune.judge.claims import practice_claims
-from finetune.judge.encode import IGNORE, STANCE_WEIGHT, VERDICT_WEIGHT, Encoder, Sample, patches, rope_positions
+from finetune.judge.encode import IGNORE, STANCE_WEIGHT, VERDICT_WEIGHT, Encoder, Sample
 from finetune.judge.spec import FRAGMENTS, VISUAL_TOKENS, make_config, make_processor, make_tokenizer
 from prompts.clients.base import ImagePart, TextPart
 from prompts.listing import find, parse_listing
-from prompts.render import claims_block, explain_messages, load_template, stance_messages
+from prompts.render import claims_block, explain_messages, load_template, score_messages, stance_messages
 from prompts.schema import write_reply
 from prompts.wording import explain, explain_numbered
+from retriever.errors import ModelError
 from retriever.kinds import kinds
 
 LISTING = parse_listing("roads e-w; c street, cafe; n street; ne cafe; e bus stop; s street, pharmacy; w park")
@@ -110,7 +113,39 @@ def test_positions_are_those_of_the_model(tokenizer):
     ids = torch.tensor([encoded.ids])
     types = (ids == tokenizer.convert_tokens_to_ids("<|image_pad|>")).int()
     theirs, _ = model.model.get_rope_index(ids, types, image_grid_thw=torch.tensor([[1, 14, 14]]))
-    assert torch.equal(rope_positions(len(encoded.ids), encoded.image_at), theirs[:, 0])
+    assert torch.equal(rope_positions(len(encoded.ids), [encoded.image_at]), theirs[:, 0])
+
+
+def test_positions_of_two_pictures_are_those_of_the_model(tokenizer):
+    from transformers import Qwen3VLForConditionalGeneration
+
+    model = Qwen3VLForConditionalGeneration(make_config(tokenizer, width=64, layers=1, vision_width=64, depth=2))
+    encoded = Encoder(tokenizer, load_template("judge_heat")).encode(replace(practice(4), heat=1))
+    assert encoded.pictures == [(0, 0), (1, 0)]
+    ids = torch.tensor([encoded.ids])
+    types = (ids == tokenizer.convert_tokens_to_ids("<|image_pad|>")).int()
+    theirs, _ = model.model.get_rope_index(ids, types, image_grid_thw=torch.tensor([[1, 14, 14]] * 2))
+    assert torch.equal(rope_positions(len(encoded.ids), [encoded.image_at, encoded.heat_at]), theirs[:, 0])
+
+
+def test_heat_stands_between_the_listing_and_the_claims_as_the_chat_template_renders_it(tokenizer):
+    template, sample = load_template("judge_heat"), replace(practice(6, explained=False), heat=1)
+    picture, heat = (ImagePart.of(Image.new("RGB", (8, 8), c)) for c in ("white", "red"))
+    encoded = Encoder(tokenizer, template).encode(sample)
+    messages = score_messages(picture, sample.listing, sample.claims, template, heat)
+    text = tokenizer.apply_chat_template(as_chat(messages), tokenize=False, add_generation_prompt=True)
+    text = text.replace("<|image_pad|>", "<|image_pad|>" * VISUAL_TOKENS)
+    assert tokenizer.encode(text, add_special_tokens=False) == encoded.ids[: encoded.verdict_at + 1]
+    plain = Encoder(tokenizer, load_template()).encode(sample)
+    assert plain.pictures == [(0, 0)]
+    shared = encoded.heat_at - 1
+    assert plain.ids[:shared] == encoded.ids[:shared]
+    with pytest.raises(ValueError, match="heat"):
+        Encoder(tokenizer, template).encode(replace(sample, heat=None))
+    with pytest.raises(ModelError, match="needs a heat map"):
+        score_messages(picture, sample.listing, sample.claims, template)
+    with pytest.raises(ModelError, match="no place for"):
+        score_messages(picture, sample.listing, sample.claims, load_template(), heat)
 
 
 def test_every_fragment_is_one_token(tokenizer):

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from finetune.judge.heat import BLANKS
 from finetune.judge.store import Witness
 from finetune.judge.tasks import NEGATIVE_M, Pairs
-from finetune.judge.train import BLANKS
 from retriever.geo import M_PER_DEG
 from retriever.types import Claim
 

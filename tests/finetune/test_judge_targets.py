@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from judge_tiles import tiny_run
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from agent.judge import Judge
 from benchmarks import judge_costs
+from finetune.judge.heat import HeatPictures
 from finetune.judge.modes import TEMPLATES, asked_pairs, tell, tuning_encoder, yes
 from finetune.judge.run import Run
 from finetune.judge.tasks import Pairs, verdict_draw
@@ -37,6 +39,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return tiny_run(tmp_path_factory.mktemp("modes"), stages)
 
 
+class Reds:
+    """Draws every tile red: what heat is worth is not for these tests."""
+
+    id = "red@1"
+
+    def picture(self, tile: Image.Image, claims: Any) -> Image.Image:
+        return Image.new("RGB", tile.size, "red")
+
+
+def heats(run: Run, way: Any) -> HeatPictures | None:
+    """For the way that shows heat."""
+    return HeatPictures(run.store.pictures, len(run.store.table), Reds()) if way[1] == "heat" else None  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def pairs(run: Run) -> Pairs:
     rows = [*map(int, run.kept), *map(int, run.val)]
@@ -45,7 +61,7 @@ def pairs(run: Run) -> Pairs:
 
 def encoded(run: Run, pairs: Pairs, way: Any) -> tuple[Any, Any, Any]:
     encoder = tuning_encoder(run.tokenizer, *way)
-    sample = replace(asked_pairs(pairs, 1, seed=2)[0].sample, explained=True)
+    sample = replace(asked_pairs(pairs, 1, seed=2, heat=heats(run, way))[0].sample, explained=True)
     return encoder, sample, encoder.encode(sample)
 
 
@@ -94,7 +110,9 @@ def test_each_way_learns_and_answers(run: Run, pairs: Pairs, way: Any, tmp_path:
     encoder = tuning_encoder(run.tokenizer, *way)
     trainer = run.trainer(tuned, head)
     trainer.run = tmp_path
-    draw = verdict_draw(encoder, pairs)
+    shown = heats(run, way)
+    trainer.pictures = shown or trainer.pictures
+    draw = verdict_draw(encoder, pairs, heat=shown)
     items = [draw(random.Random(i)) for i in range(24)]
     with torch.no_grad():
         before = float(trainer.loss(items))
@@ -102,7 +120,7 @@ def test_each_way_learns_and_answers(run: Run, pairs: Pairs, way: Any, tmp_path:
     with torch.no_grad():
         assert float(trainer.loss(items)) < before - 0.05
     tuned.eval()
-    told = tell(trainer, encoder, asked_pairs(pairs, 4, seed=3), batch_size=3, most=60)
+    told = tell(trainer, encoder, asked_pairs(pairs, 4, seed=3, heat=shown), batch_size=3, most=60)
     assert told.p.shape == (4,)
     assert np.all((told.p > 0) & (told.p < 1))
     assert (told.parsed is None) == (way[1] != "reasons_first")
@@ -149,6 +167,31 @@ def read_before(encoder: Any, asked: Any) -> float:
     return float(np.mean([judge_costs.begins(encoder, a, encoder.encode(a.sample)) for a in asked]))
 
 
+def test_heat_changes_no_draw_and_is_of_the_claims_and_the_tile_shown(run: Run, pairs: Pairs) -> None:
+    shown = heats(run, ("label", "heat"))
+    assert shown is not None
+    hot = verdict_draw(tuning_encoder(run.tokenizer, "label", "heat"), pairs, heat=shown)
+    plain = verdict_draw(tuning_encoder(run.tokenizer, "label", "verdict_first"), pairs)
+    for seed in range(8):
+        one, two = hot(random.Random(seed)), plain(random.Random(seed))
+        assert (one.image, one.other, one.doubt) == (two.image, two.other, two.doubt)
+        assert len(one.ids) > len(two.ids) + 49
+        assert one.heat is not None
+        assert one.heat >= len(run.store.table)
+        assert tuple(shown[one.heat][0, 0]) == (255, 0, 0)
+    claims = asked_pairs(pairs, 1, seed=1)[0].sample.claims
+    assert shown(claims, 3) == shown(list(claims), 3) != shown(claims, 4)
+    assert np.array_equal(shown[[0, 1]], run.store.pictures[[0, 1]])
+
+
+def test_heat_of_another_encoder_is_not_mixed_in(run: Run, tmp_path: Path) -> None:
+    first = HeatPictures.shipped(run.store.pictures, 1, tmp_path)
+    assert first.heater.id.startswith("sightline-mini@")
+    (tmp_path / "heat_by.txt").write_text("sightline-mini@00000000\n", encoding="utf-8")
+    with pytest.raises(ModelError, match="00000000"):
+        HeatPictures.shipped(run.store.pictures, 1, tmp_path)
+
+
 def test_a_label_has_no_reasons_to_put_first(run: Run) -> None:
     with pytest.raises(ModelError, match="cannot be taught"):
         tuning_encoder(run.tokenizer, "label", "reasons_first")
@@ -166,4 +209,4 @@ def test_the_variants_share_the_beginning_with_the_shipped_template() -> None:
         other = load_template(name)
         assert (other.system, other.yes, other.no) == (shipped.system, shipped.yes, shipped.no)
         assert other.look == ("" if other.direct else shipped.look)
-    assert len({load_template(n).id for n in set(TEMPLATES.values())}) == 5
+    assert len({load_template(n).id for n in set(TEMPLATES.values())}) == 6

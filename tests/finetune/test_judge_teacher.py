@@ -2,7 +2,8 @@
 
 import pytest
 
-from finetune.judge.encode import IGNORE, Encoded, batch
+from finetune.judge.batching import batch
+from finetune.judge.encode import IGNORE, Encoded
 from finetune.judge.teacher import Teacher, features
 from prompts.listing import parse_listing
 from retriever.types import Claim
