@@ -34,23 +34,40 @@ def blank(
         vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
         intermediate_size=inner, max_position_embeddings=max_length, hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0, num_labels=1, pad_token_id=0,
+        initializer_range=0.1,
     )  # fmt: skip
     model = BertForSequenceClassification(config)
     with torch.no_grad():
         model.bert.embeddings.word_embeddings.weight.copy_(torch.from_numpy(_word_vectors(tokenizer, width, seed)))
         # A word's place in the text says nothing here: the listing's words stand in a fixed order of kinds.
         model.bert.embeddings.position_embeddings.weight.zero_()
-        # Which side a word stands on is to weigh as much as which word it is.
-        model.bert.embeddings.token_type_embeddings.weight.normal_(std=SPREAD)
-        # Attention begins by looking for what is alike (mimetic initialisation, Trockman and Kolter 2023).
-        for layer in model.bert.encoder.layer:
-            for part in (layer.attention.self.query, layer.attention.self.key):
-                part.weight.add_(0.7 * torch.eye(width))
-            for part in (layer.attention.self.value, layer.attention.output.dense):
-                part.weight.add_(0.4 * torch.eye(width))
+        _look_up(model, width)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return opened(folder)
+
+
+def _look_up(model: Any, width: int) -> None:
+    """Attention begins by looking for what is alike (after Trockman and Kolter's mimetic initialisation, 2023).
+
+    In the first layer, and for the clue's words, that is what is alike on the other side: one side's sign is turned
+    into the other's, or every word would find itself first. Without this a model of this size takes hours to find out.
+    """
+    import torch
+
+    marks = model.bert.embeddings.token_type_embeddings.weight
+    marks.normal_(std=1.5 * SPREAD)
+    own, other = marks[0], marks[1]
+    same = torch.eye(width)
+    across = same + torch.outer(other - own, own) / own.dot(own)
+    for at, layer in enumerate(model.bert.encoder.layer):
+        attention, sharp = layer.attention.self, 1.2 if at == 0 else 0.7
+        for part in (attention.query, attention.key, attention.value, layer.attention.output.dense):
+            part.weight.normal_(std=0.02)
+        attention.query.weight.add_(sharp * (across if at == 0 else same))
+        attention.key.weight.add_(sharp * same)
+        for part in (attention.value, layer.attention.output.dense):
+            part.weight.add_(0.7 * same)
 
 
 def opened(folder: Path) -> Any:
@@ -85,7 +102,10 @@ def tokenizer_of(max_length: int) -> Any:
 
 
 def _word_vectors(tokenizer: Any, width: int, seed: int) -> np.ndarray:
-    """float32 [words, width]: things at random, the compass as a circle, and a word with a part as the sum of both."""
+    """float32 [words, width]: things at random, the compass as a circle, and a word with a part as the sum of both.
+
+    The thing weighs twice as much: a cafe in the north is more like one in the south than like a bank in the north.
+    """
     rng = np.random.default_rng(seed)
     found: dict[str, np.ndarray] = {}
     east, north = rng.normal(size=(2, width))
@@ -95,9 +115,9 @@ def _word_vectors(tokenizer: Any, width: int, seed: int) -> np.ndarray:
     rows = np.zeros((len(tokenizer), width))
     for word, at in sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1]):
         thing, dot, part = word.partition(".")
-        for piece in (thing, dot + part):
+        for piece, weight in ((thing, 2.0), (dot + part, 1.0)):
             if piece and piece not in found:
                 found[piece] = rng.normal(size=width)
-            rows[at] += found[piece] if piece else 0.0
+            rows[at] += weight * found[piece] if piece else 0.0
     rows[0] = 0.0
     return (SPREAD * rows).astype(np.float32)

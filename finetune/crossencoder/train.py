@@ -36,14 +36,14 @@ class Recipe:
     """Tokens of a pair together, which is a word each; the longest listings of real tiles have half of them."""
     tiles: int = 3_000
     """Tiles of the training areas that are listed: that takes longer than most of the rest."""
-    rule: int = 15_000
+    rule: int = 10_000
     """Drawn clues in each part of the first lesson."""
     entries: tuple[int, ...] = (6, 40)
     """Entries of a listing at most, part by part: the last one takes whole tiles."""
     rounds: int = 2
     """How often every witness is gone over in the second lesson, each time beside other tiles."""
     negatives: int = 4
-    asked: int = 700
+    asked: int = 650
     """Descriptions of the validation areas that it is measured with, each among ten tiles."""
     batch: int = 64
     lr: float = 3e-3
@@ -70,8 +70,9 @@ def train(data: Path, out: Path, recipe: Recipe, *, command: str) -> dict[str, A
     )  # fmt: skip
     steps = {}
     for name, rows in taught.items():
+        folder = out / "lessons" / f"{name}-{_mark(rows, recipe)}"
         steps[name] = lesson(
-            model, rows, out / "lessons" / name, batch=recipe.batch, epochs=1.0, falling=name == "said",
+            model, rows, folder, batch=recipe.batch, epochs=1.0, falling=name == "said",
             lr=recipe.lr_said if name == "said" else recipe.lr, until=begun + 60 * recipe.minutes, seed=recipe.seed,
         )  # fmt: skip
     asked = groups(
@@ -99,6 +100,12 @@ def lessons_of(data: Path, ground: Ground, kept: Path, recipe: Recipe) -> dict[s
     parts = [as_said(ground, groups(ground, said, negatives=recipe.negatives, seed=s), seed=s) for s in rounds]
     taught["said"] = {column: [x for part in parts for x in part[column]] for column in parts[0]}
     return taught
+
+
+def _mark(rows: Rows, recipe: Recipe) -> str:
+    """Of a lesson and how it is taught, so that no checkpoint of another one is gone on from."""
+    how = {key: value for key, value in asdict(recipe).items() if key not in ("minutes", "asked")}
+    return hashlib.sha256((data_hash({"": rows}) + json.dumps(how)).encode()).hexdigest()[:12]
 
 
 def data_hash(taught: Mapping[str, Rows]) -> str:
