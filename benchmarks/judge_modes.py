@@ -55,15 +55,18 @@ def copied(base: Path, folder: Path, *files: str) -> None:
         shutil.copytree(base / "tokenizer", folder / "tokenizer")
 
 
-def train(args: argparse.Namespace, mode: tuple[Any, Any]) -> tuple[Run, Any, Any, float]:
-    """The run of one way, its adapter and dense head, and the minutes that its adapter took."""
+def train(args: argparse.Namespace, mode: tuple[Any, Any], store: Any = None) -> tuple[Run, Any, Any, float]:
+    """The run of one way, its adapter and dense head, and the minutes that its adapter took.
+
+    ``store``: the tiles, where another way has opened them.
+    """
     folder = args.out / "-".join(mode)
     copied(args.base, folder, "look.pt", "own.jsonl")
     same_beginning(folder, args.begin)
     recipe = Recipe.load(args.recipe)
     lora = {**recipe.stages["lora"], "samples": args.samples, "minutes": args.minutes}
     recipe = replace(recipe, targets=mode[0], order=mode[1], stages={**recipe.stages, "lora": lora})
-    run = Run(args.data, folder, recipe, seen=args.seen, start=folder / "look.pt")
+    run = Run(args.data, folder, recipe, seen=args.seen, start=folder / "look.pt", store=store)
     model, head = run.fresh()
     run._load(folder / "look.pt", model, head)
     began = time.monotonic()
@@ -97,16 +100,30 @@ class Measured:
     encoder: Any
 
 
-def measure(args: argparse.Namespace, mode: tuple[Any, Any]) -> Measured:
+def measure(args: argparse.Namespace, mode: tuple[Any, Any], store: Any = None) -> Measured:
     """Train one way and ask it about the validation pairs; every probability is kept under ``--out``."""
-    run, tuned, head, minutes = train(args, mode)
+    run, tuned, head, minutes = train(args, mode, store)
     own = run.own_listings(None, [*map(int, run.watched)])
     asked = asked_pairs(run._pairs(own, run.watched), args.pairs, seed=args.seed, heat=run.heats)
     trainer, encoder = run.trainer(tuned, head), tuning_encoder(run.tokenizer, *mode)
-    told = tell(trainer, encoder, asked)
-    lines = [json.dumps({"p": p, "match": a.match, "place": a.place}) for p, a in zip(told.p, asked, strict=True)]
-    (args.out / f"{'-'.join(mode)}.{args.pairs}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path = args.out / f"{'-'.join(mode)}.{args.pairs}.jsonl"
+    by = hashlib.sha256((run.folder / "lora.pt").read_bytes()).hexdigest()[:16]
+    told = None if encoder.template.reasons_first else kept(path, asked, by)
+    if told is None:
+        told = tell(trainer, encoder, asked)
+        rows = [{"p": p, "match": a.match, "place": a.place, "by": by} for p, a in zip(told.p, asked, strict=True)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return Measured(told=told, asked=asked, minutes=minutes, run=run, trainer=trainer, encoder=encoder)
+
+
+def kept(path: Path, asked: Sequence[Asked], by: str) -> Told | None:
+    """What the adapter ``by`` said of these very pairs before; None where the file does not hold that."""
+    if not path.exists():
+        return None
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if [(r["match"], r["place"], r.get("by")) for r in rows] != [(a.match, a.place, by) for a in asked]:
+        return None
+    return Told(p=np.array([r["p"] for r in rows]), parsed=None)
 
 
 def row(mode: tuple[str, str], told: Told, label: Told, asked: Sequence[Any], minutes: float) -> list[str]:
@@ -146,7 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     modes = sorted((known[name] for name in chosen), key=lambda m: m != BASE)
     if BASE not in modes:
         raise SightlineError("the loss is measured against label-verdict_first: name it too")
-    found = {mode: measure(args, mode) for mode in modes}
+    found: dict[Any, Measured] = {}
+    for mode in modes:
+        found[mode] = measure(args, mode, found[BASE].run.store if found else None)
     print(table(args, found))
     if args.costs and DIRECT in found:
         parted, direct = found[BASE], found[DIRECT]

@@ -33,6 +33,7 @@ def frozen(
     saw: Annotated[
         list[str] | None, typer.Option(help=f"What the judge is shown: {', '.join(SHOWN)} (with names); may repeat.")
     ] = None,
+    heat: Annotated[bool, typer.Option(help="A second picture: the shipped encoder's heat on the tile.")] = False,
     views: Annotated[
         Path | None,
         typer.Option(help="Folder of `sightline data testset render`: rendered views are asked too, whatever --limit."),
@@ -66,11 +67,12 @@ def frozen(
     systems = [_system(path, read_predictions(path, test.pairs)) for path in predictions or []]
     reasons = "stances" if stances else "explain" if evidence else ""
     for mode in modes if judge or server else ():
-        path = _file(out, mode, len(modes)) or _answers(judge or "server", mode, test)
-        chosen = {p.id for p in _ask(pairs, judge, server, path, limit, mode, reasons, galleries, data, backend, views)}
+        path = _file(out, mode, len(modes)) or _answers(judge or "server", f"{mode}-heat" if heat else mode, test)
+        asked = _ask(pairs, judge, server, path, limit, mode, reasons, galleries, data, backend, views, heat)
+        chosen = {p.id for p in asked}
         said = [p for p in read_predictions(path, test.pairs) if p.pair_id in chosen]
         name = (judge or "server") + (f", {mode}" if len(modes) > 1 else "")
-        systems.append(System(name, SHOWN[mode], {p.pair_id: p for p in said}))
+        systems.append(System(name, SHOWN[mode] + (", heat" if heat else ""), {p.pair_id: p for p in said}))
     report = make(test, systems, command=shlex.join(["sightline", *sys.argv[1:]]), seed=seed)
     typer.echo(json.dumps(to_json(report), ensure_ascii=False) if as_json else to_markdown(report))
 
@@ -117,6 +119,7 @@ def _ask(
     data: Path | None,
     backend: str,
     views: Path | None,
+    heat: bool,
 ) -> list[Any]:
     """The pairs asked about, all answered in ``out``."""
     import asyncio
@@ -137,7 +140,8 @@ def _ask(
         chosen += [p for p in in_order(pairs, None)[len(chosen) :] if p.query.view in RENDERED]
     opened = open_judge(backend=backend, url=server or None, say=lambda line: err.print(line, highlight=False))  # type: ignore[arg-type]
     try:
-        judge = Judge(opened.client, saw=saw)  # type: ignore[arg-type]  # checked when the command was read
+        shown = {"template": "judge_heat", "heat": _heater()} if heat else {}
+        judge = Judge(opened.client, saw=saw, **shown)  # type: ignore[arg-type]  # checked when the command was read
         with Progress(console=err) as bar:
             task = bar.add_task("judging", total=len(chosen))
             asyncio.run(
@@ -152,6 +156,13 @@ def _ask(
     finally:
         opened.stop()
     return chosen
+
+
+def _heater() -> Any:
+    from prompts.heating import Heater
+    from retriever.encoder import Encoder
+
+    return Heater(Encoder.load())
 
 
 async def _run_closed(work: Any, judge: Any) -> None:

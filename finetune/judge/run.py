@@ -8,7 +8,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +63,23 @@ class Run:
     """One training run in one folder; every step is skipped when its result is there."""
 
     def __init__(
-        self, data: Path, folder: Path, recipe: Recipe, *, seen: Path | None = None, start: Path | None = None
+        self,
+        data: Path,
+        folder: Path,
+        recipe: Recipe,
+        *,
+        seen: Path | None = None,
+        start: Path | None = None,
+        store: TileStore | None = None,
     ) -> None:
         """``start``: checkpoint of an earlier run to go on from, in place of the stages before ``look``; its
         tokenizer lies beside it. ``seen``: that run's data, whose training tiles are shown again, never to the adapter.
-        """
+        ``store``: both folders' tiles where they are open already."""
         self.folder, self.recipe, self.data, self.start, self.seen = folder, recipe, data, start, seen
         folder.mkdir(parents=True, exist_ok=True)
         if start is not None and not (folder / "tokenizer").exists():
             shutil.copytree(start.parent / "tokenizer", folder / "tokenizer")
-        self.store: TileStore = open_store(data, seen=seen)
+        self.store: TileStore = store or open_store(data, seen=seen)
         rows = self.store.rows("train")
         order = np.random.default_rng(recipe.seed).permutation(rows)
         n = int(len(order) * recipe.reserve)
@@ -121,10 +128,9 @@ class Run:
 
     @cached_property
     def heats(self) -> HeatPictures | None:
-        """The tiles with pictures of them under heat behind them, for a recipe whose prompt shows it; else None."""
-        if self.recipe.order != "heat":
-            return None
-        return HeatPictures.shipped(self.store.pictures, len(self.store.table), self.folder)
+        """The tiles and, behind them, tiles under heat; None for a recipe whose prompt shows none."""
+        n = len(self.store.table)
+        return HeatPictures.shipped(self.store.pictures, n, self.folder) if self.recipe.order == "heat" else None
 
     def stage(self, name: str) -> tuple[Any, nn.Linear]:
         """Run one stage of the base model. ``text`` and ``dense`` are independent, ``joint`` begins from both."""
@@ -228,27 +234,28 @@ class Run:
         from peft import LoraConfig, get_peft_model
 
         own = self.own_listings(model, [*map(int, self.kept), *map(int, self.watched)])
-        lora = LoraConfig(
-            r=self.recipe.lora["r"],
-            lora_alpha=self.recipe.lora["alpha"],
-            target_modules=LORA_TARGETS,
-            task_type="CAUSAL_LM",
-            lora_dropout=0.0,
-        )
+        sizes = {"r": self.recipe.lora["r"], "lora_alpha": self.recipe.lora["alpha"], "lora_dropout": 0.0}
+        lora = LoraConfig(**sizes, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
         tuned = get_peft_model(model, lora)
         head.requires_grad_(False)
-        encoder = tuning_encoder(self.tokenizer, self.recipe.targets, self.recipe.order)
+        encoder, seed = tuning_encoder(self.tokenizer, self.recipe.targets, self.recipe.order), self.recipe.seed
         kept, val = self._pairs(own, self.kept), self._pairs(own, self.watched)
         trainer = self.trainer(tuned, head)
         if begin is not None:
             trainer.load_weights(torch.load(begin, weights_only=True)["model"])
-        draw = verdict_draw(encoder, kept, teachers=Teachers.fit(kept, seed=self.recipe.seed), heat=self.heats)
-        trainer.fit(self.recipe.stage("lora"), draw, self.kept, self._verdicts(trainer, encoder, val))
+        made = cache(lambda: verdict_draw(encoder, kept, teachers=Teachers.fit(kept, seed=seed), heat=self.heats))
+        # A stage that is done needs no teachers, and they take a while to fit.
+        trainer.fit(
+            self.recipe.stage("lora"), lambda rng: made()(rng), self.kept, self._verdicts(trainer, encoder, val)
+        )
         return tuned.eval()
 
     def _pairs(self, own: Mapping[int, str], rows: np.ndarray) -> Pairs:
-        chosen = {int(r): own[int(r)] for r in rows}
-        return Pairs(self.store, self.witnesses(), chosen)
+        return Pairs(self.store, self._read_witnesses, {int(r): own[int(r)] for r in rows})
+
+    @cached_property
+    def _read_witnesses(self) -> list[Witness]:
+        return self.witnesses()
 
     def witnesses(self) -> list[Witness]:
         """Made once, for the adapter's tiles and for validation."""

@@ -458,6 +458,16 @@ def test_of_a_rendered_view_only_kinds_count() -> None:
     assert [(c.id, c.value, c.relation.bearing_deg) for c in claims] == [("c1", "park", None), ("c2", "cafe", None)]
 
 
+def test_answers_with_heat_have_a_file_of_their_own(frozen) -> None:
+    names = {_answers("mini-judge", mode, frozen).name for mode in ("pixels", "facts", "pixels-heat", "facts-heat")}
+    assert names == {
+        "mini-judge.jsonl",
+        "mini-judge-facts.jsonl",
+        "mini-judge-pixels-heat.jsonl",
+        "mini-judge-facts-heat.jsonl",
+    }
+
+
 def test_two_modes_have_a_file_each() -> None:
     assert _file(None, "facts", 2) is None
     assert _file(Path("a/b.jsonl"), "facts", 1) == Path("a/b.jsonl")
