@@ -10,6 +10,8 @@ from retriever.pairs import Pair
 
 EACH = 3
 """Cases shown of each kind of mistake."""
+MOST = 4
+"""Claims named of each case."""
 _QUOTED = 160
 
 
@@ -22,7 +24,7 @@ class Failure:
     query: str
     """The text, cut short; of a picture what it is."""
     stances: tuple[str, ...]
-    """Claims that it sees otherwise than the map: ``cafe: supports, map unknown``."""
+    """Claims that it sees otherwise than the map, at most ``MOST``: ``cafe: supports, map unknown``."""
     error: str | None
 
 
@@ -73,7 +75,10 @@ def _query(pair: Pair) -> str:
 def _stances(pair: Pair, said: Prediction) -> tuple[str, ...]:
     values = {c.id: c.value for c in pair.claims}
     other = [(e, said.stances[e.claim_id]) for e in pair.evidence if said.stances.get(e.claim_id, e.stance) != e.stance]
-    return tuple(f"{values[e.claim_id]}: {stance}, map {e.stance}" for e, stance in other)
+    # A claim that it could not tell is missed; one that it saw the other way is a mistake, and comes first.
+    other.sort(key=lambda item: item[1] == "unknown")
+    told = [f"{values[e.claim_id]}: {stance}, map {e.stance}" for e, stance in other[:MOST]]
+    return (*told, f"{len(other) - MOST} more") if len(other) > MOST else tuple(told)
 
 
 def failure_table(name: str, cases: Sequence[Failure]) -> list[str]:

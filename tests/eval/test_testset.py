@@ -20,7 +20,7 @@ from eval.controls import auroc as plain_auroc
 from eval.protocol import EvaluationError
 from eval.testset import FROZEN
 from eval.testset.controls import CONTROLS, oracle_share, text_only
-from eval.testset.failures import EACH, failure_table, worst
+from eval.testset.failures import EACH, MOST, failure_table, worst
 from eval.testset.judging import RENDERED, Galleries, QueryPictures, claims_of, in_order, kept, kinds_of, run
 from eval.testset.predictions import Prediction, read_predictions
 from eval.testset.report import System, make, slices, to_json, to_markdown
@@ -289,6 +289,18 @@ def test_failure_cases_are_the_wrong_verdicts_that_it_was_surest_of(few) -> None
     assert len({places[c.pair_id] for c in cases}) == EACH
     assert all(c.stances and ", map " in c.stances[0] for c in cases)
     assert all(c.pair_id in text for c, text in zip(cases, failure_table("mine", cases)[4:], strict=True))
+
+
+def test_of_many_stances_those_seen_the_other_way_come_first(few) -> None:
+    pair = next(
+        p for p in few if p.label == "match" and len([e for e in p.evidence if e.stance == "supports"]) > MOST + 1
+    )
+    known = [e.claim_id for e in pair.evidence if e.stance == "supports"]
+    stances = dict.fromkeys(known, "unknown") | {known[-1]: "contradicts"}
+    (case,) = worst([pair], {pair.id: say(pair, "no_match", 0.1, stances=stances)})
+    assert case.stances[0].endswith("contradicts, map supports")
+    assert len(case.stances) == MOST + 1
+    assert case.stances[-1] == f"{len(known) - MOST} more"
 
 
 def test_a_match_refused_with_a_low_score_is_the_surest_mistake_and_an_error_says_why(few) -> None:
