@@ -39,8 +39,8 @@ class ByLength(DefaultBatchSampler):  # type: ignore[misc]
 
 
 def lesson(
-    model: Any, rows: Mapping[str, list[Any]], folder: Path, *, batch: int, lr: float, falling: bool, epochs: float,
-    until: float, seed: int, save_steps: int = 100,
+    model: Any, rows: Mapping[str, list[Any]], folder: Path, *, batch: int, lr: float, epochs: float, until: float,
+    seed: int, save_steps: int = 100,
 ) -> int:  # fmt: skip
     """Steps made before the clock says ``until`` (seconds since the epoch), those of an earlier start among them.
 
@@ -59,7 +59,7 @@ def lesson(
 
     arguments = CrossEncoderTrainingArguments(
         output_dir=str(folder), num_train_epochs=epochs, per_device_train_batch_size=batch, learning_rate=lr,
-        lr_scheduler_type="linear" if falling else "constant_with_warmup", warmup_steps=30, weight_decay=0.01,
+        lr_scheduler_type="linear", warmup_steps=30, weight_decay=0.01,
         logging_steps=25, save_strategy="steps", save_steps=save_steps, save_total_limit=1, report_to="none",
         use_cpu=True, seed=seed, data_seed=seed, disable_tqdm=True, dataloader_num_workers=0, batch_sampler=ByLength,
     )  # fmt: skip
