@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from finetune.cli_data_pairs import FROZEN
 from finetune.data.pairs.checks import problems
-from finetune.data.pairs.frozen import FILES, SEED, TOWN_SEEDS, check_town
+from finetune.data.pairs.frozen import FILES, SEED, TOWN_SEEDS, check_town, read_alike
 from finetune.data.pairs.making import Maker
 from finetune.data.pairs.picking import Tiles
 from finetune.data.pairs.witnesses import generated
@@ -51,6 +53,23 @@ def test_the_first_places_of_a_town_come_out_the_same(towns) -> None:
     made = [to_line(p) for p in Maker(tiles, SEED, f"v1-town-{SLICE_TOWN}").pairs(groups)]
     assert len(made) == 4 * SLICE
     assert made == first_lines(SLICE_TOWN, len(made))
+
+
+def test_look_alikes_that_were_chosen_are_not_chosen_again(towns) -> None:
+    osm = write_town(towns / "alike.osm", seed=SLICE_TOWN, blocks=TOWN_BLOCKS)
+    gallery = build_gallery(towns / "alike", osm=osm, gallery_id="alike", px=32)
+    true, *others = gallery.ids[:4]
+    lat, lon = float(gallery.lat[0]), float(gallery.lon[0])
+    tiles = Tiles(gallery, {f"{true} {lat:.7f} {lon:.7f}": others})
+    tiles.look = lambda row: pytest.fail("an encoder was asked")  # type: ignore[method-assign]
+    assert sorted(tiles.wrong("lookalike", true, lat, lon, Random(1))) == sorted(others)
+
+
+def test_every_area_of_the_frozen_set_has_its_look_alikes_recorded() -> None:
+    alike = read_alike(FROZEN)
+    assert set(alike) == {"london", "singapore", "taipei", *(f"town-{seed}" for seed in TOWN_SEEDS)}
+    asked = {p.area for p in load_frozen(FROZEN).pairs if p.negative == "lookalike"}
+    assert asked <= {area for area, chosen in alike.items() if chosen}
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ TOWN = (72, 24, 3)
 AREAS = {"london": (240, 60, 6), "singapore": (50, 16, 3), "taipei": (30, 8, 3)}
 """Places with texts, with street maps and with rendered views."""
 FILES = {name: f"{name}.jsonl.xz" for name in PARTS}
+ALIKE = "lookalikes.json"
 
 Say = Callable[[str], None]
 
@@ -75,9 +76,10 @@ def build(
     rows = [row for path in queries for row in read_rows(path)]
     names = ([] if data is None else list(AREAS)) + [f"town-{seed}" for seed in TOWN_SEEDS]
     made: dict[str, tuple[list[Pair], list[Pair]]] = {}
+    alike = read_alike(out)
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for name, found in pool.imap_unordered(_make, [(name, galleries, data, rows) for name in names]):
-            made[name] = found
+        for name, found in pool.imap_unordered(_make, [(n, galleries, data, rows, alike.get(n, {})) for n in names]):
+            made[name], alike[name] = found[:2], found[2]
             say(f"{name}: {len(found[0]) + len(found[1])} pairs ({len(made)} of {len(names)} done)")
     by_town = {str(seed): made[f"town-{seed}"][0] for seed in TOWN_SEEDS}
     parts["towns"] = _part(out / FILES["towns"], [p for found in by_town.values() for p in found])
@@ -89,24 +91,39 @@ def build(
         parts["hand"] = _part(out / FILES["hand"], [p for name in AREAS for p in made[name][1]])
     manifest = _manifest(parts, sources)
     (out / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (out / ALIKE).write_text(json.dumps(alike, sort_keys=True) + "\n", encoding="utf-8")
     return manifest
 
 
 def _make(
-    task: tuple[str, Path, Path | None, Sequence[dict[str, Any]]],
-) -> tuple[str, tuple[list[Pair], list[Pair]]]:
-    """The generated and the hand-written pairs of one place."""
-    name, galleries, data, rows = task
+    task: tuple[str, Path, Path | None, Sequence[dict[str, Any]], dict[str, list[str]]],
+) -> tuple[str, tuple[list[Pair], list[Pair], dict[str, list[str]]]]:
+    """The generated and the hand-written pairs of one place, and the look-alikes among which they were drawn."""
+    name, galleries, data, rows, alike = task
     gallery = area_gallery(name, galleries, data)
-    tiles = Tiles(gallery)
+    tiles = Tiles(gallery, alike)
     generated_ones = list(pairs_of(gallery, extract_of(name, galleries, data), AREAS.get(name, TOWN), tiles=tiles))
-    return name, (generated_ones, list(hand_pairs(tiles, rows)))
+    return name, (generated_ones, list(hand_pairs(tiles, rows)), tiles.alike)
+
+
+def read_alike(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """Look-alikes by area, true tile and point, as the encoder that shipped when the set was frozen chose them.
+
+    With them the set can be made again, byte for byte, whichever encoder ships now. Empty where nothing is recorded.
+    """
+    path = folder / ALIKE
+    if not path.is_file():
+        return {}
+    found: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def check_town(folder: Path, seed: int, galleries: Path) -> list[str]:
     """What is different when the pairs of a town are made again; empty when not a byte is."""
     record = read_manifest(folder)["parts"]["towns"]["towns"][str(seed)]
-    made = list(pairs_of(town_gallery(seed, galleries), galleries / f"town-{seed}.osm"))
+    gallery = town_gallery(seed, galleries)
+    tiles = Tiles(gallery, read_alike(folder).get(gallery.id))
+    made = list(pairs_of(gallery, galleries / f"town-{seed}.osm", tiles=tiles))
     if lines_sha256(made) == record["sha256"]:
         return []
     frozen = {p.id: p for p in read_pairs(folder / FILES["towns"]) if p.area == f"town-{seed}"}

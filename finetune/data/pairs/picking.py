@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
@@ -35,8 +36,11 @@ Floats = NDArray[np.float64]
 class Tiles:
     """A gallery's tiles as candidates. A tile where nobody can stand is none: it would give itself away."""
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, alike: Mapping[str, list[str]] | None = None) -> None:
         self.gallery = gallery
+        self.alike = dict(alike or {})
+        """Look-alikes by true tile and point: those chosen before, which another encoder might not choose again, and
+        those chosen now."""
         self._index: dict[str, FactIndex] = {}
         self._looks: dict[int, NDArray[np.float32]] = {}
 
@@ -103,13 +107,19 @@ class Tiles:
             near = [int(i) for i in np.argsort(off, kind="stable") if off[i] >= OUTSIDE_M and self.walkable[i]]
             found = rng.sample(near[:NEAREST], min(NEAREST, len(near)))
         elif kind == "lookalike":
-            own = self.look(self.gallery.row(true))
-            far = [i for i in self._pool if off[i] >= LOOKALIKE_M]
-            rows = sorted(far, key=lambda i: (-float(self.look(i) @ own), i))
-            found = rng.sample(rows[:ALIKE], min(ALIKE, len(rows)))
+            key = f"{true} {lat:.7f} {lon:.7f}"
+            if key not in self.alike:
+                self.alike[key] = [self.gallery.ids[i] for i in self._most_like(true, off)]
+            rows = [self.gallery.row(tile_id) for tile_id in self.alike[key]]
+            found = rng.sample(rows, len(rows))
         elif kind == "random":
             rows = [int(i) for i in np.flatnonzero((off >= RANDOM_M) & self.walkable)]
             found = rng.sample(rows, min(ALIKE, len(rows)))
         else:
             raise ValueError(f"{kind} is made, not picked")
         return [self.gallery.ids[i] for i in found]
+
+    def _most_like(self, true: str, off: Floats) -> list[int]:
+        own = self.look(self.gallery.row(true))
+        far = [i for i in self._pool if off[i] >= LOOKALIKE_M]
+        return sorted(far, key=lambda i: (-float(self.look(i) @ own), i))[:ALIKE]
