@@ -63,3 +63,9 @@ def vocabulary() -> tuple[str, ...]:
     things = sorted({*kinds(), *JUNCTIONS, *ROAD_FORMS} - {"runs"})
     placed = [f"{thing}.{part}" for thing in things for part in PARTS]
     return ("no", NOTHING, "road", *(f"road.{axis}" for axis in AXES), *things, *placed)
+
+
+def unnamed(said: Iterable[str], shown: str) -> int:
+    """How many kinds of a listing, in its words, none of the clues (in theirs) speaks of."""
+    things = {clue.removeprefix("no ").partition(".")[0] for clue in said}
+    return len({word.partition(".")[0] for word in shown.split()} - things - {NOTHING, "road"})

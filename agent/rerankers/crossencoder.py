@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from agent.rerankers.base import Kit, picture, ranking, reorder_judged
 from agent.rerankers.yesno import prompt_of
 from prompts.listing import list_facts, parse_listing
-from prompts.pairing import each_clue, listing_words
+from prompts.pairing import each_clue, listing_words, unnamed
 from retriever.errors import ModelError, SightlineError
-from retriever.models import find_model
+from retriever.models import PROVENANCE, find_model, read_json
 from retriever.types import Candidate, Claim, Judgement, Query, Ranking, Usage
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CrossEncoder:
     async def rerank(
         self, query: Query, claims: Sequence[Claim], candidates: Sequence[Candidate], gallery: Gallery
     ) -> Ranking:
-        """By the clues' log-odds, added up; a tile without listing keeps its place with an ``error``."""
+        """By the clues' log-odds less what is unsaid; a tile without listing keeps its place with an ``error``."""
         start = time.perf_counter()
         tiles = sorted({c.tile_id for c in candidates})
         listed = await asyncio.gather(*(self._listed(gallery, t) for t in tiles))
@@ -65,7 +65,11 @@ class CrossEncoder:
         words = {t: listing_words(parse_listing(listing)) for t, listing in listings.items()}
         pairs = [(clue, shown) for shown in dict.fromkeys(words.values()) for clue in said]
         worth = dict(zip(pairs, log_odds(model, pairs), strict=True))
-        return {t: round(sum(worth[clue, shown] for clue in said), 4) for t, shown in words.items()}
+        off = float(getattr(model, "unsaid", 0.0))
+        return {
+            t: round(sum(worth[clue, shown] for clue in said) - off * unnamed(said, shown), 4)
+            for t, shown in words.items()
+        }
 
     async def _listed(self, gallery: Gallery, tile_id: str) -> str | SightlineError:
         try:
@@ -101,13 +105,18 @@ class CrossEncoderLook(CrossEncoder):
 
 @cache
 def load(folder: str) -> Any:
-    """The model in a folder, on the CPU. Raises ``ModelError`` where it cannot be read."""
+    """The model in a folder, on the CPU, with ``unsaid``: what it takes off for each kind that no clue names.
+
+    Raises ``ModelError`` where it cannot be read.
+    """
     try:
         from sentence_transformers import CrossEncoder as Model
 
-        return Model(folder, device="cpu", local_files_only=True, model_kwargs={"dtype": "float32"})
+        model = Model(folder, device="cpu", local_files_only=True, model_kwargs={"dtype": "float32"})
     except (ImportError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"{Path(folder).name} cannot be read as a cross-encoder ({error}); copy it again") from error
+    model.unsaid = read_json(Path(folder), PROVENANCE).get("unsaid", 0.0)
+    return model
 
 
 def log_odds(model: Any, pairs: Sequence[tuple[str, str]]) -> list[float]:

@@ -54,14 +54,17 @@ def added_up(model: Any, found: Sequence[Group], ground: Ground) -> Floats:
 
 
 def evaluate(
-    model: Any, found: Sequence[Group], ground: Ground, *, beside: Mapping[str, Floats] | None = None, seed: int = 0
+    scores: Floats, found: Sequence[Group], ground: Ground, *, beside: Mapping[str, Floats] | None = None, seed: int = 0
 ) -> dict[str, Any]:
     """The true tile among others of its area: recall@1 (ties against it), reciprocal rank and AUROC, each with its
-    95 % interval by tile, for the model and for the rows without weights; ``beside`` has scores [Q, K] of more rows."""
+    95 % interval by tile.
+
+    For the model's ``scores`` [Q, K], for rows without weights and for those in ``beside``, [Q, K] too.
+    """
     texts = [clues(g.claims) for g in found]
     shown = [listing.text() for listing in ground.listing]
     rows = {
-        "model": added_up(model, found, ground),
+        "model": scores,
         "shared words": np.array(
             [[shared_words(x, shown[t]) for t in g.tiles] for x, g in zip(texts, found, strict=True)]
         ),

@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune.crossencoder.controls import evaluate
+from finetune.crossencoder.controls import added_up, evaluate
 from finetune.crossencoder.lessons import lesson
 from finetune.crossencoder.mapped import by_map
 from finetune.crossencoder.model import blank
 from finetune.crossencoder.pairs import Ground, groups, load, read_texts, witnesses
+from finetune.crossencoder.silence import fitted, unsaid
 from finetune.crossencoder.single import Rows, as_said, by_rule
 from retriever.errors import SourceError
 from retriever.models import PROVENANCE, write_atomic
@@ -84,12 +85,16 @@ def train(data: Path, out: Path, recipe: Recipe, *, command: str) -> dict[str, A
     asked = groups(
         held, read_texts(data, "validation", held, n=recipe.asked, seed=recipe.seed), negatives=9, seed=recipe.seed
     )
-    metrics = evaluate(model, asked, held, beside=by_map(data, held, asked))
+    learned = groups(ground, witnesses(data, ground, kept, seed=recipe.seed)[: recipe.asked], negatives=9, seed=0)
+    off = fitted(added_up(model, learned, ground), unsaid(learned, ground))
+    alone = added_up(model, asked, held)
+    beside = {"clues alone": alone, **by_map(data, held, asked)}
+    metrics = evaluate(alone - off * unsaid(asked, held), asked, held, beside=beside)
     note = {
         "name": out.name, "command": command, "seed": recipe.seed, "recipe": asdict(recipe), "steps": steps,
         "rows": {name: len(rows["label"]) for name, rows in taught.items()}, "data_sha256": data_hash(taught),
         "areas": sorted(set(ground.area)), "validation_areas": sorted(set(held.area)),
-        "attribution": "© OpenStreetMap contributors (ODbL)", "metrics": metrics,
+        "unsaid": off, "attribution": "© OpenStreetMap contributors (ODbL)", "metrics": metrics,
         "parameters": sum(p.numel() for p in model.parameters()),
     }  # fmt: skip
     save(model, out / "model", note)

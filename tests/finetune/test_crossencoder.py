@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from finetune.crossencoder.controls import beaten, by_place, evaluate, measured, shared_words
+from finetune.crossencoder.controls import added_up, beaten, by_place, evaluate, measured, shared_words
 from finetune.crossencoder.mapped import by_map
 from finetune.crossencoder.pairs import Ground, Group, ground_of, groups, load, read_texts, witnesses
+from finetune.crossencoder.silence import fitted, unsaid
 from finetune.crossencoder.single import as_said, by_rule
 from finetune.crossencoder.train import data_hash
 from prompts.claims import extract_claims
@@ -181,11 +182,26 @@ def test_the_control_counts_what_the_listing_bears_out() -> None:
 
 def test_a_description_is_worth_what_its_clues_are_worth() -> None:
     found = said("a pharmacy to the east", "a park to the north, and a street here")
-    told = evaluate(Overlap(), found, ground())
+    told = evaluate(added_up(Overlap(), found, ground()), found, ground())
     assert (told["queries"], told["tiles"], told["places"]) == (2, 3, 1)
     assert told["model r@1"] == [1.0, 1.0, 1.0]
     assert told["constant r@1"][0] == 0.0, "ties count against the true tile"
     assert told["constant auroc"][0] == 0.5
+
+
+def test_what_no_clue_names_is_counted_and_weighed() -> None:
+    found = said("a pharmacy to the east and no park here")
+    assert unsaid(found, ground())[0].tolist() == [2.0, 4.0, 4.0] or found[0].tiles != (0, 1, 2)
+    rng = np.random.default_rng(1)
+    missing = rng.integers(0, 9, size=(400, 5)).astype(float)
+    scores = rng.normal(size=(400, 5))
+    best = (2.0 * scores - 0.6 * missing + rng.gumbel(size=(400, 5))).argmax(axis=1)
+    for table in (scores, missing):
+        table[np.arange(400), 0], table[np.arange(400), best] = (
+            table[np.arange(400), best].copy(), table[np.arange(400), 0].copy(),
+        )  # fmt: skip
+    assert fitted(scores, missing) == pytest.approx(0.3, abs=0.06)
+    assert fitted(scores, -missing) == 0.0, "silence never speaks for a tile"
 
 
 def test_the_share_beaten_counts_ties_half_and_its_interval_holds_the_mean() -> None:

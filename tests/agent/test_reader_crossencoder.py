@@ -24,6 +24,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.read: list[tuple[str, str]] = []
+        self.unsaid = 0.0
 
     def predict(self, pairs: list[tuple[str, str]], **_: Any) -> np.ndarray:
         self.read += pairs
@@ -80,6 +81,13 @@ async def test_clues_are_read_one_by_one_and_their_log_odds_added_up(tmp_path: P
     assert ids(found) == ["t-b", "t-a", "t-c"]
     assert {clue for clue, _ in reader.read} == {"pharmacy", "cafe"}, "each clue once, no names"
     assert all(set(shown.split()) <= set(vocabulary()) for _, shown in reader.read)
+
+
+async def test_what_the_witness_says_nothing_of_is_taken_off(tmp_path: Path, reader: Reader) -> None:
+    reader.unsaid = 0.25
+    gallery = FakeGallery(tmp_path, {"t-a": ["cafe", "bank"], "t-b": ["cafe"]})
+    found = await rank(gallery, shortlist("t-a", "t-b"), [claim(1, "cafe")])
+    assert {j.tile_id: j.score for j in found.judgements} == {"t-a": 1.5, "t-b": 1.75}, "each has a street as well"
 
 
 async def test_a_satellite_tile_without_facts_is_a_named_error_and_no_score(tmp_path: Path, reader: Reader) -> None:
