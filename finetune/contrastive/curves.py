@@ -11,6 +11,9 @@ from typing import Any
 from retriever.errors import SourceError
 from retriever.models import write_atomic
 
+FIRST = 20
+"""The first step of a stage that is written down."""
+
 
 def read_log(run: Path) -> list[dict[str, Any]]:
     """Lines of a run's log, less a last one that a kill cut short. Raises ``SourceError`` where there is no log."""
@@ -34,8 +37,11 @@ def _counted_through(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     before, stage, last = 0, log[0]["stage"], 0
     for entry in log:
-        if entry["stage"] != stage:
+        # A stage may follow one of its own name; any other way back is a stopped run that went on from its checkpoint.
+        if entry["stage"] != stage or entry["step"] <= FIRST < last:
             before, stage = before + last, entry["stage"]
+        elif entry["step"] < last:
+            out = [e for e in out if e["step"] < before + entry["step"]]
         last = entry["step"]
         step = {"phase": stage, "step": before + last}
         if "validation" in entry:
