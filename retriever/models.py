@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-SHIPPED = {"sightline-mini": "retriever/models/sightline-mini", "mini-judge": "agent/models/mini-judge"}
+SHIPPED = {
+    "sightline-mini": "retriever/models/sightline-mini",
+    "mini-judge": "agent/models/mini-judge",
+    "mini-crossencoder": "agent/models/mini-crossencoder",
+}
 """Name and place, relative to the folder that holds the rooms."""
 
 CONFIG, TOKENIZER, WEIGHTS, PROVENANCE = "config.json", "tokenizer.json", "model.safetensors", "bundle.json"
