@@ -66,10 +66,9 @@ def variants(texts: int, tiles: int) -> dict[str, dict[str, tuple[Stages, int]]]
     return {
         "text side, against the map's labels": {
             "batch 256, half of it of one area, 300 tokens": ([words(texts)], 300),
-            "batch 64": ([words(texts, batch=64)], 300),
-            "batch 1,024": ([words(texts, batch=1024)], 300),
             "no hard negatives (tiles of any area)": ([words(texts, same_area=0.0)], 300),
             "77 tokens, the rest cut off": ([words(texts)], 77),
+            "batch 64": ([words(texts, batch=64)], 300),
         },
         "both sides, by pixels": {
             "four stages with dense labels": (whole, 300),
