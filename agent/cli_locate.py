@@ -177,10 +177,10 @@ def _told_when_stopped(screen: Console) -> Iterator[None]:
 
 def keep_images(settings: Settings, specs: list[str]) -> list[tuple[str, str, Path]]:
     """The ``--image`` options as view, sha256 and file in the content store."""
-    from agent.opening import keep_image, untrained
+    from agent.opening import keep_image, rendered_only
 
     kept = [keep_image(spec, settings.folder("images")) for spec in specs]
-    warning = untrained([view for view, _, _ in kept])
+    warning = rendered_only([view for view, _, _ in kept])
     if warning:
         Console(stderr=True).print(Text.assemble(("note: ", "yellow"), warning))
     return kept

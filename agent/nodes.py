@@ -162,9 +162,9 @@ async def answer(state: State, runtime: Runtime[Context]) -> State:
 
 def _notes(state: State) -> list[str]:
     """What is noted of this turn, and what the answer cannot be expected to do."""
-    from agent.opening import untrained
+    from agent.opening import rendered_only
 
-    note = untrained([view for view, _ in state.get("images") or []])
+    note = rendered_only([view for view, _ in state.get("images") or []])
     return [*(state.get("notes") or []), *([note] if note else [])]
 
 

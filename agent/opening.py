@@ -175,9 +175,10 @@ def _stored(picture: Image.Image, kept: Path) -> Path:
     return kept
 
 
-def untrained(views: Sequence[str]) -> str | None:
-    """What to say about image views that the shipped encoder never learned."""
+def rendered_only(views: Sequence[str]) -> str | None:
+    """What to say about image views that the shipped encoder learned from rendered pictures alone."""
     strange = sorted(set(views) - {"map"})
     if not strange:
         return None
-    return f"the shipped image encoder was trained on map tiles only: expect little from {', '.join(strange)} images"
+    named = ", ".join(strange)
+    return f"the shipped image encoder knows {named} images only as rendered from maps: expect little of photographs"

@@ -52,7 +52,7 @@ class Turn(Record):
     """The area limits in force: ``{"text", "en", "zh", "area"}``, ``area`` as :meth:`retriever.area.Area.parse` reads
     it. Together they are ``result["within"]``."""
     notes: tuple[str, ...] = ()
-    """What could not be done as usual, and why: the judge was down, an image view is untrained."""
+    """What could not be done as usual, and why: the judge was down, an image view is known from renderings alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -174,7 +174,7 @@ async def test_a_streamed_failure_is_an_event_and_leaves_the_thread(desk: Desk) 
     assert await desk.turn("t") == before
 
 
-async def test_a_picture_joins_the_words_and_an_untrained_view_is_said(
+async def test_a_picture_joins_the_words_and_a_view_known_from_renderings_alone_is_said(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = SimpleNamespace(scores=lambda vector: np.array([[0, 0, 0, 9, 0]], dtype=np.float32))
@@ -184,7 +184,7 @@ async def test_a_picture_joins_the_words_and_an_untrained_view_is_said(
     Image.new("RGB", (20, 20), (200, 10, 10)).save(data, "PNG")
     alone = await desk.attach("t", "ground", data.getvalue())
     assert first(alone) == "t-d"
-    assert "trained on map tiles only" in alone.en
+    assert "only as rendered from maps" in alone.en
     joined = await desk.say("t", TEXT)
     assert first(joined) == "t-c"
     with pytest.raises(SightlineError, match="cannot be read"):

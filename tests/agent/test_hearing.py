@@ -86,7 +86,7 @@ async def test_a_model_that_fails_leaves_the_turn_to_the_rules_and_the_reply_say
     assert said(state) == [("c1", "church", "active")]
     assert "read by the rules" in state["reply"]["en"]
     assert claims_notes(state) == state["notes"]
-    assert claims_notes({"notes": ["the shipped image encoder was trained on map tiles only"]}) == []
+    assert claims_notes({"notes": ["the shipped image encoder knows uav images only as rendered from maps"]}) == []
     assert "did not answer in time" in state["reply"]["en"]
     assert "pw@x" not in json.dumps(state["reply"])
     assert "pw@x" not in json.dumps(state["notes"])

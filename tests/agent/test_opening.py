@@ -93,8 +93,8 @@ def test_a_picture_that_cannot_be_kept_leaves_nothing_behind(tmp_path: Path, mon
 
 
 def test_image_views_that_were_never_learned_are_named() -> None:
-    assert opening.untrained(["map"]) is None
-    assert "ground, uav" in str(opening.untrained(["uav", "map", "ground"]))
+    assert opening.rendered_only(["map"]) is None
+    assert "ground, uav" in str(opening.rendered_only(["uav", "map", "ground"]))
 
 
 def room(backend: str, why: str = "libnuma is missing") -> Any:

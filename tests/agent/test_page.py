@@ -236,7 +236,7 @@ def test_a_picture_is_uploaded_and_a_bad_one_is_named(page: Page, tmp_path: Path
     chooser.value.set_files({"name": "roof.png", "mimeType": "image/png", "buffer": png()})
     settled(page, 2)
     assert page.locator(".mine .did").last.inner_text() == "Attached: Drone image"
-    assert "trained on map tiles only" in page.locator("[data-test=note]").inner_text()
+    assert "only as rendered from maps" in page.locator("[data-test=note]").inner_text()
     page.locator("[data-test=attach] summary").click()
     with page.expect_file_chooser() as chooser:
         page.locator("[data-test=attach-ground]").click()
