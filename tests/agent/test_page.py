@@ -31,7 +31,6 @@ pytestmark = [
 TEXT = "I am at a crossroads. There is a pharmacy to the north and a cafe. There is a church nearby."
 WAIT = 15_000
 CHINESE = re.compile(r"[一-鿿]")
-CONFIDENCE = "[data-test=card-1] [data-test=confidence]"
 
 
 @dataclass
@@ -146,14 +145,19 @@ def test_a_whole_conversation(page: Page, desk: Desk) -> None:
     assert TEXT in page.locator(".mine").first.inner_text()
 
 
+def confidences(page: Page) -> list[str]:
+    return page.locator("[data-test^=card-] [data-test=confidence]").all_inner_texts()
+
+
 def test_a_struck_claim_moves_everything_and_comes_back(page: Page) -> None:
     say(page, TEXT)
-    before = page.locator(CONFIDENCE).inner_text()
+    before = confidences(page)
     effect = page.locator("[data-claim=c1] .effect").inner_text()
     page.locator("[data-test=strike-c1]").click()
     settled(page, 2)
     assert "out" in (page.locator("tr[data-claim=c1]").get_attribute("class") or "")
-    assert page.locator(CONFIDENCE).inner_text() != before
+    # Of every card: rounded to whole percents, a single one may come out as it was.
+    assert confidences(page) != before
     assert page.locator(".mine .did").last.inner_text() == "Struck out c1"
     assert page.locator("[data-claim=c1] .effect").inner_text() == "–" != effect
     # By key: the cursor stands on the first claim.
