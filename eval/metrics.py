@@ -9,6 +9,7 @@ a few at a time, so that what is computed of them stays in the processor's cache
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,20 +59,26 @@ def measure(scores: Floats, truth: Truth, failed: Bools | None = None) -> PerQue
     lost = np.zeros(len(truth.target), dtype=bool) if failed is None else failed
     _check(scores, truth, lost)
     rank, first, metres = (np.empty(len(lost)) for _ in range(3))
-    unordered = []
-    for start in range(0, len(lost), BLOCK):
+    unordered: list[int] = []
+
+    def fill(start: int) -> None:
         block = slice(start, start + BLOCK)
         shown = _shown(scores[block], truth, block)
         shown[lost[block]] = -np.inf
+        best = shown.max(axis=1)
         # A greatest score is NaN as soon as one of them is.
-        unordered += (start + np.flatnonzero(np.isnan(shown.max(axis=1)))).tolist()
+        unordered.extend((start + np.flatnonzero(np.isnan(best))).tolist())
         rank[block] = rank_of(shown, truth.target[block])
         first[block] = first_hit_rank(shown, truth.holds[block])
-        metres[block] = _top_metres(shown, truth, start)
+        metres[block] = _top_metres(shown, best, truth, start)
+
+    # Comparing and counting leave the interpreter's lock, so blocks run on every core.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(fill, range(0, len(lost), BLOCK)))
     if unordered:
         raise EvaluationError(
-            f"{len(unordered)} queries have NaN scores (first: row {unordered[0]}); mark them failed instead, NaN has "
-            "no rank"
+            f"{len(unordered)} queries have NaN scores (first: row {min(unordered)}); mark them failed instead, NaN "
+            "has no rank"
         )
     values = {f"recall@{k}": (rank <= k).astype(np.float64) for k in KS}
     values |= {f"contains@{k}": (first <= k).astype(np.float64) for k in KS}
@@ -115,9 +122,11 @@ def first_hit_rank(scores: Floats, hits: Bools) -> Floats:
     return rank
 
 
-def _top_metres(scores: Floats, truth: Truth, start: int) -> Floats:
-    """Metres [B] from queries ``start`` on to the top tile's centre, the farthest among equals; infinite for none."""
-    best = scores.max(axis=1)
+def _top_metres(scores: Floats, best: Floats, truth: Truth, start: int) -> Floats:
+    """Metres [B] from queries ``start`` on to the top tile's centre, the farthest among equals; infinite for none.
+
+    ``best`` [B] is the greatest score of each row.
+    """
     rows, columns = np.nonzero(scores >= best[:, None])
     metres = np.zeros(len(scores))
     np.maximum.at(metres, rows, truth.metres(start + rows, columns))
