@@ -23,6 +23,7 @@ from PIL import Image
 
 from eval.bootstrap import bootstrap_mean
 from eval.report import percent
+from finetune.encoder.validate import ranks_of
 from finetune.views.dataset import read_sets
 from retriever.encoder import Encoder
 from retriever.gallery import Gallery
@@ -42,16 +43,11 @@ Vectors = NDArray[np.float32]
 def rows(title: str, query: str, scores: Vectors, right: NDArray[np.int64], holds: Flags, seen: str) -> str:
     """A line of the table. ``scores`` and ``holds`` [Q, N], ``right`` [Q]."""
     places = [str(i) for i in range(len(scores))]
-    ranks = rank(scores, right)
-    contained = rank(scores, np.where(holds, scores, -np.inf).argmax(1))
+    ranks = ranks_of(scores, right)
+    contained = ranks_of(scores, np.where(holds, scores, -np.inf).argmax(1))
     found = [percent(bootstrap_mean((ranks <= k).astype(float), places)) for k in KS]
     found.append(percent(bootstrap_mean((contained <= KS[-1]).astype(float), places)))
     return f"| {title} | {query} | {seen} | {len(scores)} | {scores.shape[1]} | {' | '.join(found)} |"
-
-
-def rank(scores: Vectors, right: NDArray[np.int64]) -> NDArray[np.int64]:
-    own = scores[np.arange(len(scores)), right][:, None]
-    return np.asarray((scores >= own).sum(1), np.int64)
 
 
 def random_like(scores: Vectors) -> Vectors:
