@@ -11,10 +11,8 @@ shipped one's: they show what a part does early, not where it ends.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
-import time
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -79,8 +77,8 @@ def variants(texts: int, tiles: int) -> dict[str, dict[str, tuple[Stages, int]]]
     }
 
 
-def train(args: argparse.Namespace, name: str, stages: Stages, context: int) -> tuple[Trainer, float]:
-    """A finished run and the seconds of processor that it took (kept beside it)."""
+def train(args: argparse.Namespace, name: str, stages: Stages, context: int) -> Trainer:
+    """A finished run: made, gone on with, or read where it had ended."""
     plan = deepcopy(read_recipe(RECIPE))
     plan["config"]["text_cfg"]["context_length"] = context
     plan["train"] = {"seed": args.seed, "validate_every": 10**9, "stages": stages}
@@ -89,12 +87,8 @@ def train(args: argparse.Namespace, name: str, stages: Stages, context: int) -> 
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(args.tokenizer, folder / TOKENIZER)
     trainer = prepare(plan, args.data, folder)
-    before, path = time.process_time(), folder / "seconds.json"
-    spent = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
     trainer.run()
-    spent += time.process_time() - before
-    path.write_text(json.dumps({"seconds": spent}))
-    return trainer, spent
+    return trainer
 
 
 @torch.inference_mode()
@@ -128,17 +122,16 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     for title, rows in variants(args.texts, args.tiles).items():
-        print(f"\n| {title} | N | contains@10 | change | processor s |\n| --- | ---: | --- | --- | ---: |")
+        print(f"\n| {title} | N | contains@10 | change |\n| --- | ---: | --- | --- |")
         first: NDArray[np.float64] | None = None
         for row, (stages, context) in rows.items():
-            trainer, seconds = train(args, slug(f"{title} {row}"), stages, context)
+            trainer = train(args, slug(f"{title} {row}"), stages, context)
             hits, places, chance = found(trainer, pixels=stages[-1]["name"] != "words")
             if first is None:
                 first = hits
-                print(f"| random scores | {len(hits)} | {100 * chance:.1f} | | |")
+                print(f"| random scores | {len(hits)} | {100 * chance:.1f} | |")
             change = "-" if hits is first else percent(paired_difference(hits, first, places))
-            said = f"| {row} | {len(hits)} | {percent(bootstrap_mean(hits, places))} | {change} | {seconds:.0f} |"
-            print(said, flush=True)
+            print(f"| {row} | {len(hits)} | {percent(bootstrap_mean(hits, places))} | {change} |", flush=True)
 
 
 if __name__ == "__main__":
