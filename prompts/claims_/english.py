@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from prompts.claims_ import numbers
+from prompts.claims_ import labels, numbers
 from prompts.claims_.compass import COMPASS, WORDY
 from prompts.claims_.facing import COMPASSES, HEADINGS, compass
 from prompts.claims_.facing import ME as _ME
@@ -87,6 +87,7 @@ _UNIT = (
 )
 _PATTERNS: list[tuple[str, Builder]] = [
     *HEADINGS,
+    *labels.EN,
     (rf"\bwith\s+{_MY}\s+backs?\s+(?:turned\s+)?(?:to|against|towards)\b", _dir("behind", anchored=True, direct=True)),
     (
         rf"\b(?P<n>{numbers.NUMBER_EN})[\s-]*(?P<u>{_UNIT})\b(?!\s*(?:wide|high|tall|long|deep|square|building))",

@@ -11,7 +11,7 @@ from prompts.claims_.compass import COMPASS, LETTERS, NUDGED, WORDY, bearing_en
 from prompts.claims_.marks import Builder, Mark, Role
 from retriever.types import RelationType
 
-ME = r"(?:me|us|him|her|you|them|here|myself|my\s+(?:position|location)|where\s+(?:i|we)\s+(?:am|are|stand))\b"
+ME = r"(?:me|us|him|her|you|them|here|myself|my\s+(?:position|location)|where\s+(?:i|we)\s+(?:am|are|stand|was|were|stood|live))\b"
 MY = r"(?:the|my|our|his|her|your|their|its)"
 _WITHIN = re.compile(
     r"\s*-?(?:to|and)\b\s*(?:the\s+)?(?:north|south|east|west)|\s+(?:bank|exit|gate|entrance|end|wing|corner|door)\b",
@@ -43,7 +43,7 @@ def clock(hour: int, start: int, end: int) -> Mark | None:
     return Mark(start=start, end=end, role="dir", type=kind, turn=turn)
 
 
-def _clock(match: re.Match[str]) -> Mark | None:
+def clock_words(match: re.Match[str]) -> Mark | None:
     word = match["h"].lower()
     hour = int(word) if word.isdigit() else _HOUR_WORDS.index(word) + 1
     return clock(hour, match.start(), match.end())
@@ -136,8 +136,10 @@ _TOWARDS = r"(?:wards?|bound|(?:er(?:n|ly))?\s+direction)?"
 HEADINGS: list[tuple[str, Builder]] = [
     (rf"\b(?:with\s+)?(?:my|our|his|her)\s+backs?\s+(?:is\s+|are\s+|was\s+)?(?:turned\s+)?(?:to|against|towards?)\s+(?:the\s+)?(?P<c>{WORDY})\b{_NOT_A_NAME}", _turned_away),
     (r"\b(?:heading|facing|looking|headed|course)\s+(?:of\s+|is\s+|on\s+|at\s+)?(?:about\s+|roughly\s+)?(?P<d>\d{1,3})(?:\s*°|\s+degrees?\b|\s+deg\b)", _degrees("heading")),
+    (r"\bheading\s*[:=]?\s*(?:约|about|approx\.?)?\s*(?P<d>\d{2,3})(?:\s*°|\s*度)?(?!\d|\s*(?:m\b|met|k|yard|ft|feet|min))", _degrees("heading")),
+    (rf"\b(?:fac(?:es|ing)|looking\s+at|towards?)\s+the\s+\w+,\s+(?:that\s+is|that's|which\s+is|i\.e\.|so|meaning)\s+(?:due\s+|to\s+the\s+)?(?P<c>{WORDY}|{LETTERS})\b", _heading_at_end),
     (rf"\b{_GOING}\s+{_ROUGHLY}{_WAY}{_TOWARDS}\b{_NOT_A_NAME}", _heading),
-    (rf"\b(?:camera|lens|view|photo|picture|shot|image|car|bike|van|bus|phone|taken)\s+(?:is\s+|was\s+)?(?:faces|looks|points|(?:taken\s+)?towards?(?:\s+the)?|(?:taken\s+)?to\s+the)\s+{_ROUGHLY}{_WAY}{_TOWARDS}\b{_NOT_A_NAME}", _heading),
+    (rf"\b(?:camera|lens|view|photo|picture|shot|image|car|bike|van|bus|phone|taken|easel|hide|window|balcony|tripod|drone|bench|desk|seat|telescope|dashcam)(?:'s)?\s+(?:is\s+|was\s+)?(?:faces|facing|looks|looking|points|pointing|pointed|(?:taken\s+)?towards?(?:\s+the)?|(?:taken\s+)?to\s+the)\s+{_ROUGHLY}{_WAY}{_TOWARDS}\b{_NOT_A_NAME}", _heading),
     (rf"\b(?:walking|driving|riding|cycling|running|jogging|strolling|going|heading)\s+(?:along|down|up|on|through|over)\s+[^,.;:]{{3,40}}?\s(?:towards?\s+(?:the\s+)?|to\s+the\s+)?(?P<c>{WORDY})(?:wards?)?(?=\s*(?:$|[,.;]))", _heading_at_end),
     (rf"\b(?P<c>{WORDY})bound\b", _heading),
 ]  # fmt: skip
@@ -147,7 +149,7 @@ _AFTER_BARE = (
     r"|there|is|are|then|roughly|around|approximately|i\s+think|some|just|not|nearly|almost|under|a\s+few|\d|one|two|three|four|five|six|seven|eight|nine|ten"
     r"|eleven|twelve|\w+teen|\w+ty)\b)"
 )
-_HOUR = rf"(?P<h>\d{{1,2}}|{'|'.join(_HOUR_WORDS)})\s*o'?\s?clock\b"
+HOUR = rf"(?P<h>\d{{1,2}}|{'|'.join(_HOUR_WORDS)})\s*o'?\s?clock\b"
 COMPASSES: list[tuple[str, Builder]] = [
     (rf"\b(?:i'?m|am|we'?re|are|stand(?:ing)?|stood|was|live|lives)\s+(?:right\s+)?on\s+the\s+(?P<c>{WORDY})(?:ern)?\s+(?:bank|shore|side)\s+of\b", _bank),
     (r"\b(?:(?:on|at)\s+)?(?:a\s+)?(?:bearing|azimuth)\s*(?:of|is|:|about)?\s*(?P<d>\d{1,3})(?:\s*°|\s+degrees?\b|\s+deg\b|\b)", _degrees("dir")),
@@ -158,5 +160,5 @@ COMPASSES: list[tuple[str, Builder]] = [
     (rf"\bdue\s+(?P<c>{WORDY})\b", compass),
     (rf"^\s*(?:to\s+the\s+)?(?P<c>{COMPASS})(?:ern)?(?:\s+(?:side|end|edge))?(?=\s*(?:[:–—]|-\s))", compass),
     (rf"\b(?:(?:just|immediately|directly|slightly|roughly|further|almost|about|off|out|away|mostly|somewhere|a\s+(?:bit|little|touch))\s+)*(?P<c>{WORDY}|{LETTERS})(?:wards?)?{_AFTER_BARE}", _bare),
-    (rf"\b(?:at|to|on)\s+(?:about\s+|my\s+|your\s+|our\s+|roughly\s+)*{_HOUR}(?!\s*(?:sharp|today|yesterday|tonight|this|last|in\s+the|on\s+\w+day|when|i\s+(?:was|left|went|got|came)))(?:\s+(?:position|direction))?(?:\s+(?:of|from)\s+(?:{ME}|where\s+i\s+face))?", _clock),
+    (rf"\b(?:at|to|on)\s+(?:about\s+|my\s+|your\s+|our\s+|roughly\s+)*{HOUR}(?!\s*(?:sharp|today|yesterday|tonight|this|last|in\s+the|on\s+\w+day|when|i\s+(?:was|left|went|got|came)))(?:\s+(?:position|direction))?(?:\s+(?:of|from)\s+(?:{ME}|where\s+i\s+face))?", clock_words),
 ]  # fmt: skip

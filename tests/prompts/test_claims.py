@@ -68,7 +68,7 @@ PLACES = [
     ("教堂在北边。", "church", "bearing", 0.0),
     ("我在河的南边。", "river", "bearing", 0.0),
     ("我面朝北，左边是银行。", "bank", "left", 270.0),
-    ("往东走，右前方是酒店。", "hotel", "front", 135.0),
+    ("往东走，右前方是酒店。", "hotel", "right", 135.0),
     ("我站在电影院门口。", "cinema", "here", None),
     ("我在图书馆前面。", "library", "here", None),
     ("马路对面有家面包店。", "bakery", "across", None),
