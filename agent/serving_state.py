@@ -72,10 +72,10 @@ def begun_server(bundle: JudgeBundle) -> ServerState | None:
     return state if state is not None and is_watch(state.pid) else None
 
 
-def kept_servers() -> list[ServerState]:
+def kept_servers(settings: Settings | None = None) -> list[ServerState]:
     """Every kept server that lives, busy or not; state files of those that are gone are removed."""
     found = []
-    for path in sorted(Settings().folder("servers").glob("*.json")):
+    for path in sorted((settings or Settings()).folder("servers").glob("*.json")):
         state = _read_state(path)
         if state is not None and is_watch(state.pid):
             found.append(state)
@@ -95,12 +95,12 @@ def is_watch(pid: int) -> bool:
     return "agent.serving_watch" in shown.stdout
 
 
-def stop_kept() -> int:
-    """Stop every kept server. Returns how many there were."""
-    servers = kept_servers()
+def stop_kept(settings: Settings | None = None) -> int:
+    """Stop every kept server, of another data folder if ``settings`` name one. Returns how many there were."""
+    servers = kept_servers(settings)
     for state in servers:
         stop_group(state.pid, None)
-    kept_servers()
+    kept_servers(settings)
     return len(servers)
 
 

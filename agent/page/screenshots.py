@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 300_000
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 400, "height": 820}
 _WAIT_MS = 400_000
+_PATIENCE_S = 15.0
 ASKED = "Why not the second one?"
 
 
@@ -37,6 +39,8 @@ def main() -> None:
     """The command."""
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
     out.mkdir(parents=True, exist_ok=True)
+    # Ended by a signal, it still ends what it has started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory() as data, served(Path(data)) as url, chromium() as browser:
         for path in pictures(browser, url, out):
             _shrink(path)
@@ -45,7 +49,24 @@ def main() -> None:
 
 @contextmanager
 def served(data: Path) -> Iterator[str]:
-    """``sightline serve`` over the demo's gallery, with threads of its own. Raises ``SightlineError``."""
+    """``sightline serve`` over the demo's gallery, with threads of its own; nothing of it runs on afterwards.
+
+    Raises ``SightlineError``.
+    """
+    from agent.serving_state import stop_kept
+    from agent.settings import Settings
+
+    env = {**os.environ, "SIGHTLINE_DATA_DIR": str(data), "COLUMNS": "300"}
+    with subprocess.Popen(_command(), stderr=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            yield _address(process)
+        finally:
+            _end(process)
+            # The desk leaves its model server to the next command; none comes, and its folder goes.
+            stop_kept(Settings(data_dir=data))
+
+
+def _command() -> list[str]:
     from rich.console import Console
 
     from agent.demo import home, prepare
@@ -53,13 +74,15 @@ def served(data: Path) -> Iterator[str]:
 
     settings = Settings()
     gallery = prepare(home(settings, None), Console(stderr=True), settings.encoder)
-    command = [sys.executable, "-m", "retriever.main", "serve", "--gallery", str(gallery), "--port", "0"]
-    env = {**os.environ, "SIGHTLINE_DATA_DIR": str(data), "COLUMNS": "300"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
-        try:
-            yield _address(process)
-        finally:
-            process.terminate()
+    return [sys.executable, "-m", "retriever.main", "serve", "--gallery", str(gallery), "--port", "0"]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _address(process: subprocess.Popen[str]) -> str:
