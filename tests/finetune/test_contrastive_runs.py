@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import multiprocessing
 import os
 import signal
@@ -22,9 +21,8 @@ from typer.testing import CliRunner
 from finetune.cli_contrastive import RECIPES
 from finetune.contrastive.curves import draw, read_log
 from finetune.contrastive.processes import Team
-from finetune.contrastive.recipe import read_recipe, recipe_of
+from finetune.contrastive.recipe import recipe_of
 from finetune.contrastive.run import make_trainer, train
-from finetune.contrastive.trainer import learning_rate
 from retriever.encoder import Encoder
 from retriever.errors import ModelError, SourceError
 from retriever.main import build
@@ -42,24 +40,6 @@ def tiny(name: str, tmp: Path, config: dict[str, Any], **changes: Any) -> dict[s
     for phase in plan["phases"]:
         phase |= {"batch": 4, "epochs": 2, "lr": 1e-3}
     return {**plan, "workers": 1, "precision": "fp32", **changes}
-
-
-@pytest.mark.parametrize("name", sorted(p.stem for p in RECIPES.glob("*.yaml")))
-def test_shipped_recipes_are_read_and_their_models_known(name: str) -> None:
-    import open_clip
-
-    recipe = read_recipe(RECIPES / f"{name}.yaml")
-    assert open_clip.get_model_config(recipe.model.open_clip)
-    assert recipe.model.pretrained in open_clip.list_pretrained_tags_by_model(recipe.model.open_clip)
-
-
-def test_crosstext2loc_has_the_published_hyper_parameters() -> None:
-    recipe = read_recipe(RECIPES / "crosstext2loc.yaml")
-    phase = recipe.phases[0]
-    said = (phase.epochs, phase.lr, phase.batch, recipe.optimiser, recipe.model.context_length, recipe.model.stretch)
-    assert said == (40, 1e-5, 128, "adam", 300, "linear")
-    assert [learning_rate(phase, e) for e in (0, 20, 40)] == pytest.approx([1e-5, 0.5e-5, 0.0])
-    assert learning_rate(phase, 3) == pytest.approx(1e-5 * 0.5 * (1 + math.cos(math.pi * 3 / 40)))
 
 
 @pytest.mark.slow
@@ -239,76 +219,9 @@ def test_a_run_refuses_to_go_on_with_another_recipe(tmp_path: Path) -> None:
         draw(tmp_path)
 
 
-# --- recipes that are wrong ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"optimizer": "adam"}, "no field 'optimizer'"),
-        ({"optimiser": "sgd"}, "no optimiser 'sgd'"),
-        ({"model": {"open_clip": "x", "frozen": ["eyes"]}}, "no tower 'eyes'"),
-        ({"phases": [{"name": "a", "sources": ["b"], "epochs": 1, "lr": 1}]}, "wants the source 'b'"),
-        ({"phases": [{"name": "a", "sources": ["cvg"], "epochs": 0, "lr": 1}]}, "at least one epoch"),
-        (
-            {"phases": [{"name": "a", "sources": ["cvg"], "epochs": 1, "lr": 1, "hard": {"per_anchor": 2}}]},
-            "groups of 3",
-        ),
-        ({"sources": [{"name": "cvg", "kind": "imagenet", "path": "x"}]}, "no kind of source 'imagenet'"),
-        ({"sources": None}, "no training recipe"),
-        ({"piece": "many"}, "piece is 'many', which is no int"),
-        ({"workers": 1.5}, r"workers is 1\.5"),
-    ],
-)
-def test_a_wrong_recipe_is_refused_in_a_sentence(change: dict[str, Any], said: str) -> None:
-    plan = yaml.safe_load((RECIPES / "crosstext2loc.yaml").read_text(encoding="utf-8"))
-    with pytest.raises(SourceError, match=said):
-        recipe_of({**plan, **change})
-
-
-def test_a_learning_rate_that_yaml_takes_for_text_is_read_as_a_number() -> None:
-    plan = yaml.safe_load((RECIPES / "crosstext2loc.yaml").read_text(encoding="utf-8"))
-    plan["phases"] = yaml.safe_load("[{name: a, sources: [cvg], epochs: 1, lr: 1e-5}]")
-    assert plan["phases"][0]["lr"] == "1e-5"
-    assert recipe_of(plan).phases[0].lr == 1e-5
-
-
-def test_a_source_that_the_recipe_lacks_cannot_be_placed(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="no source 'vigr'"):
-        read_recipe(RECIPES / "gleam-c.yaml", {"vigr": "x"})
-    with pytest.raises(SourceError, match="cannot be read"):
-        read_recipe(tmp_path / "absent.yaml")
-
-
 def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path) -> None:
     plan = tiny("crosstext2loc", tmp_path, CLIP)
     plan["phases"][0]["batch"] = 64
     with pytest.raises(SourceError, match="fewer than its batch of 64"):
         make_trainer(recipe_of(plan), tmp_path / "run", Team())
     assert json.loads((tmp_path / "tiny.json").read_text(encoding="utf-8")) == CLIP
-
-
-def test_a_log_in_stages_is_counted_through(tmp_path: Path) -> None:
-    found = {"mean": {"r@1": 0.1, "tiles": 9}, "areas": {"moscow": {"r@1": 0.1, "tiles": 9}}}
-    lines: list[dict[str, Any]] = [
-        {"stage": "words", "step": 20, "time": 1.0, "words": 3.0},
-        {"stage": "words", "step": 40, "time": 2.0, "words": 2.5},
-        {"stage": "look", "step": 20, "time": 3.0, "dense": 2.0, "tell": 0.5},
-        {"stage": "look", "step": 20, "time": 3.0, "validation": found},
-        {"stage": "look", "step": 40, "time": 4.0, "dense": 9.0},
-        {"stage": "look", "step": 60, "time": 4.0, "dense": 9.0},
-        {"stage": "look", "step": 40, "time": 5.0, "dense": 1.0},
-        {"stage": "look", "step": 20, "time": 6.0, "dense": 1.5},
-    ]
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    log = read_log(tmp_path)
-    assert [(e["phase"], e["step"], e.get("loss")) for e in log] == [
-        ("words", 20, 3.0),
-        ("words", 40, 2.5),
-        ("look", 60, 2.5),
-        ("look", 60, None),
-        ("look", 80, 1.0),
-        ("look", 100, 1.5),
-    ], "a run that went on replaces what it had done; a stage of the same name comes after"
-    draw(tmp_path)
-    assert "moscow" in (tmp_path / "curves.html").read_text(encoding="utf-8")
