@@ -5,17 +5,70 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from retriever.errors import SightlineError
+
 if TYPE_CHECKING:
+    from eval.testset.report import System
     from retriever.pair_frozen import FrozenSet
+    from retriever.pairs import Pair
 
 JUDGES = ("mini-judge",)
+BACKENDS = ("auto", "vllm", "transformers")
 SHOWN = {"pixels": "pixels, query", "facts": "pixels, facts with names, query"}
 """What ``--saw`` shows the judge, as a row of the report says it."""
+
+Predictions = Annotated[list[Path] | None, typer.Option(help="Predictions JSONL; may repeat.")]
+JudgeName = Annotated[str, typer.Option(help=f"Ask a judge: {', '.join(JUDGES)} (or --server URL).")]
+Server = Annotated[str, typer.Option(help="An OpenAI-style /v1 URL to ask instead.")]
+Out = Annotated[Path | None, typer.Option(help="Where the judge's predictions go, and go on from.")]
+Limit = Annotated[int | None, typer.Option(min=2, help="Only so many pairs, places in a fixed order.")]
+View = Annotated[str, typer.Option(help="Only pairs asked with this: text, map ...")]
+Saw = Annotated[
+    list[str] | None, typer.Option(help=f"What the judge is shown: {', '.join(SHOWN)} (with names); may repeat.")
+]
+Heat = Annotated[bool, typer.Option(help="A second picture: the shipped encoder's heat on the tile.")]
+Views = Annotated[
+    Path | None,
+    typer.Option(help="Folder of `sightline data testset render`: rendered views are asked too, whatever --limit."),
+]
+Stances = Annotated[bool, typer.Option(help="Also a stance on every claim, one token each.")]
+Evidence = Annotated[bool, typer.Option(help="Also stances and sentences, as the desk explains (slow).")]
+Folder = Annotated[Path | None, typer.Option(help="The set's folder; the shipped one without it.")]
+Others = Annotated[
+    list[Path] | None, typer.Option("--pairs", help="Pairs of `sightline data pairs` in place of the set.")
+]
+GalleriesFolder = Annotated[Path, typer.Option(help="Galleries of the test areas, built where missing.")]
+Data = Annotated[Path | None, typer.Option(envvar="SIGHTLINE_DATA", help="Folder with osm/.")]
+Backend = Annotated[str, typer.Option(help="auto, vllm or transformers.")]
+AsJson = Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")]
+Seed = Annotated[int, typer.Option(help="Of the random row and the resampling.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How a judge is put through pairs: the command's options."""
+
+    judge: str
+    server: str
+    backend: str
+    limit: int | None
+    reasons: str
+    """``stances``, ``explain``, or nothing beside the verdict."""
+    heat: bool
+    views: Path | None
+    galleries: Path
+    data: Path | None
+
+    @property
+    def name(self) -> str:
+        return self.judge or "server"
 
 
 def register(app: typer.Typer) -> None:
@@ -24,55 +77,83 @@ def register(app: typer.Typer) -> None:
 
 
 def frozen(
-    predictions: Annotated[list[Path] | None, typer.Option(help="Predictions JSONL; may repeat.")] = None,
-    judge: Annotated[str, typer.Option(help=f"Ask a judge: {', '.join(JUDGES)} (or --server URL).")] = "",
-    server: Annotated[str, typer.Option(help="An OpenAI-style /v1 URL to ask instead.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Where the judge's predictions go, and go on from.")] = None,
-    limit: Annotated[int | None, typer.Option(min=2, help="Only so many pairs, places in a fixed order.")] = None,
-    view: Annotated[str, typer.Option(help="Only pairs asked with this: text, map ...")] = "",
-    saw: Annotated[
-        list[str] | None, typer.Option(help=f"What the judge is shown: {', '.join(SHOWN)} (with names); may repeat.")
-    ] = None,
-    heat: Annotated[bool, typer.Option(help="A second picture: the shipped encoder's heat on the tile.")] = False,
-    views: Annotated[
-        Path | None,
-        typer.Option(help="Folder of `sightline data testset render`: rendered views are asked too, whatever --limit."),
-    ] = None,
-    stances: Annotated[bool, typer.Option(help="Also a stance on every claim, one token each.")] = False,
-    evidence: Annotated[bool, typer.Option(help="Also stances and sentences, as the desk explains (slow).")] = False,
-    folder: Annotated[Path | None, typer.Option(help="The set's folder; the shipped one without it.")] = None,
-    others: Annotated[
-        list[Path] | None, typer.Option("--pairs", help="Pairs of `sightline data pairs` in place of the set.")
-    ] = None,
-    galleries: Annotated[Path, typer.Option(help="Galleries of the test areas, built where missing.")] = Path(
-        "runs/testset/galleries"
-    ),
-    data: Annotated[Path | None, typer.Option(envvar="SIGHTLINE_DATA", help="Folder with osm/.")] = None,
-    backend: Annotated[str, typer.Option(help="auto, vllm or transformers.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the random row and the resampling.")] = 0,
+    predictions: Predictions = None,
+    judge: JudgeName = "",
+    server: Server = "",
+    out: Out = None,
+    limit: Limit = None,
+    view: View = "",
+    saw: Saw = None,
+    heat: Heat = False,
+    views: Views = None,
+    stances: Stances = False,
+    evidence: Evidence = False,
+    folder: Folder = None,
+    others: Others = None,
+    galleries: GalleriesFolder = Path("runs/testset/galleries"),
+    data: Data = None,
+    backend: Backend = "auto",
+    as_json: AsJson = False,
+    seed: Seed = 0,
 ) -> None:
     """Accuracy, AUROC, stances and EN/ZH agreement on the frozen match pairs, beside the controls."""
+    modes, reasons = _modes(saw), _reasons(stances, evidence)
+    test = _set(folder, others)
+    systems = [_system(path, test) for path in predictions or []]
+    if judge or server:
+        asking = Asking(judge=judge, server=server, backend=backend, limit=limit, reasons=reasons,
+                        heat=heat, views=views, galleries=galleries, data=data)  # fmt: skip
+        systems += _judged(asking, test, view, modes, out)
+    _print(test, systems, seed, as_json)
+
+
+def _modes(saw: list[str] | None) -> list[str]:
+    modes = list(dict.fromkeys(saw or ["pixels"]))
+    if set(modes) - set(SHOWN):
+        raise SightlineError(f"--saw is one of {', '.join(SHOWN)}, not {', '.join(sorted(set(modes) - set(SHOWN)))}")
+    return modes
+
+
+def _reasons(stances: bool, evidence: bool) -> str:
+    if stances and evidence:
+        raise SightlineError("of --stances and --evidence there is only one: --evidence holds stances too")
+    return "stances" if stances else "explain" if evidence else ""
+
+
+def _set(folder: Path | None, others: list[Path] | None) -> FrozenSet:
     from eval.testset import FROZEN
-    from eval.testset.predictions import read_predictions
-    from eval.testset.report import System, make, to_json, to_markdown
-    from retriever.errors import SightlineError
     from retriever.pair_frozen import load_frozen
 
-    modes = list(dict.fromkeys(saw or ["pixels"]))
-    if set(modes) - set(SHOWN) or (stances and evidence):
-        raise SightlineError(f"--saw is one of {', '.join(SHOWN)}, and of --stances and --evidence there is only one")
-    test = _others(others) if others else load_frozen(folder or FROZEN)
-    pairs = [p for p in test.pairs if not view or p.query.view == view]
-    systems = [_system(path, read_predictions(path, test.pairs)) for path in predictions or []]
-    reasons = "stances" if stances else "explain" if evidence else ""
-    for mode in modes if judge or server else ():
-        path = _file(out, mode, len(modes)) or _answers(judge or "server", f"{mode}-heat" if heat else mode, test)
-        asked = _ask(pairs, judge, server, path, limit, mode, reasons, galleries, data, backend, views, heat)
-        chosen = {p.id for p in asked}
-        said = [p for p in read_predictions(path, test.pairs) if p.pair_id in chosen]
-        name = (judge or "server") + (f", {mode}" if len(modes) > 1 else "")
-        systems.append(System(name, SHOWN[mode] + (", heat" if heat else ""), {p.pair_id: p for p in said}))
+    return _others(others) if others else load_frozen(folder or FROZEN)
+
+
+def _system(path: Path, test: FrozenSet) -> System:
+    """The predictions of a file, as a row of the report."""
+    from eval.testset.predictions import read_predictions
+    from eval.testset.report import System
+
+    return System(path.stem, "as its author says", {p.pair_id: p for p in read_predictions(path, test.pairs)})
+
+
+def _judged(asking: Asking, test: FrozenSet, view: str, modes: list[str], out: Path | None) -> list[System]:
+    """The judge in each mode, asked about the pairs that have no answer yet."""
+    from eval.testset.predictions import read_predictions
+    from eval.testset.report import System
+
+    pairs, systems = [p for p in test.pairs if not view or p.query.view == view], []
+    for mode in modes:
+        told = f"{mode}-heat" if asking.heat else mode
+        path = _file(out, mode, len(modes)) or _answers(asking.name, told, test)
+        chosen = {p.id for p in _ask(asking, pairs, mode, path)}
+        said = {p.pair_id: p for p in read_predictions(path, test.pairs) if p.pair_id in chosen}
+        name = asking.name + (f", {mode}" if len(modes) > 1 else "")
+        systems.append(System(name, SHOWN[mode] + (", heat" if asking.heat else ""), said))
+    return systems
+
+
+def _print(test: FrozenSet, systems: list[System], seed: int, as_json: bool) -> None:
+    from eval.testset.report import make, to_json, to_markdown
+
     report = make(test, systems, command=shlex.join(["sightline", *sys.argv[1:]]), seed=seed)
     typer.echo(json.dumps(to_json(report), ensure_ascii=False) if as_json else to_markdown(report))
 
@@ -101,26 +182,7 @@ def _others(paths: list[Path]) -> FrozenSet:
     return FrozenSet(version="", sha256=digest, pairs=pairs, part=part, town_seeds=())
 
 
-def _system(path: Path, found: list[Any]) -> Any:
-    from eval.testset.report import System
-
-    return System(path.stem, "as its author says", {p.pair_id: p for p in found})
-
-
-def _ask(
-    pairs: list[Any],
-    name: str,
-    server: str,
-    out: Path,
-    limit: int | None,
-    saw: str,
-    reasons: str,
-    galleries: Path,
-    data: Path | None,
-    backend: str,
-    views: Path | None,
-    heat: bool,
-) -> list[Any]:
+def _ask(asking: Asking, pairs: Sequence[Pair], saw: str, out: Path) -> list[Pair]:
     """The pairs asked about, all answered in ``out``."""
     import asyncio
 
@@ -129,32 +191,47 @@ def _ask(
 
     from agent.judge import Judge
     from agent.serving_open import open_judge
-    from eval.protocol import EvaluationError
-    from eval.testset.judging import RENDERED, Galleries, QueryPictures, in_order, run
+    from eval.testset.judging import Galleries, QueryPictures, run
 
-    if name and name not in JUDGES:
-        raise EvaluationError(f"there is no judge {name!r}; known: {', '.join(JUDGES)}, or give --server URL")
-    pictures = None if views is None else QueryPictures(views)
-    chosen, err = in_order(pairs, limit), Console(stderr=True)
-    if pictures is not None:
-        chosen += [p for p in in_order(pairs, None)[len(chosen) :] if p.query.view in RENDERED]
-    opened = open_judge(backend=backend, url=server or None, say=lambda line: err.print(line, highlight=False))  # type: ignore[arg-type]
+    _known(asking)
+    pictures = None if asking.views is None else QueryPictures(asking.views)
+    chosen, err = _chosen(pairs, asking), Console(stderr=True)
+    opened = open_judge(
+        backend=asking.backend,  # type: ignore[arg-type]  # checked by _known
+        url=asking.server or None,
+        say=lambda line: err.print(line, highlight=False),
+    )
     try:
-        shown = {"template": "judge_heat", "heat": _heater()} if heat else {}
+        shown = {"template": "judge_heat", "heat": _heater()} if asking.heat else {}
         judge = Judge(opened.client, saw=saw, **shown)  # type: ignore[arg-type]  # checked when the command was read
         with Progress(console=err) as bar:
             task = bar.add_task("judging", total=len(chosen))
-            asyncio.run(
-                _run_closed(
-                    run(
-                        judge, chosen, Galleries(galleries, data), out, reasons=reasons, views=pictures,  # type: ignore[arg-type]
-                        say=lambda done, total: bar.update(task, completed=done),
-                    ),
-                    judge,
-                )
+            work = run(
+                judge, chosen, Galleries(asking.galleries, asking.data), out, reasons=asking.reasons, views=pictures,  # type: ignore[arg-type]
+                say=lambda done, total: bar.update(task, completed=done),
             )  # fmt: skip
+            asyncio.run(_run_closed(work, judge))
     finally:
         opened.stop()
+    return chosen
+
+
+def _known(asking: Asking) -> None:
+    from eval.protocol import EvaluationError
+
+    if asking.judge and asking.judge not in JUDGES:
+        raise EvaluationError(f"there is no judge {asking.judge!r}; known: {', '.join(JUDGES)}, or give --server URL")
+    if asking.backend not in BACKENDS:
+        raise EvaluationError(f"--backend {asking.backend!r} is none of {', '.join(BACKENDS)}")
+
+
+def _chosen(pairs: Sequence[Pair], asking: Asking) -> list[Pair]:
+    """The first pairs of the fixed order, and with ``views`` every rendered one."""
+    from eval.testset.judging import RENDERED, in_order
+
+    chosen = in_order(pairs, asking.limit)
+    if asking.views is not None:
+        chosen += [p for p in in_order(pairs, None)[len(chosen) :] if p.query.view in RENDERED]
     return chosen
 
 
