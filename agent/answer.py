@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.context import Context
+from agent.explaining import reasons
 from agent.ledger import active, decisive
 from agent.rerankers.base import picture
 from agent.verdict import verdict
@@ -89,8 +90,13 @@ async def _ask(
     """The judge's evidence and words, or the reason why there are none (its model is asked twice before that)."""
     assert context.kit.judge is not None
     try:
-        found = await context.kit.judge.explain(
-            context.gallery.tile(tile_id), picture(context.gallery, tile_id), claims, p
+        found = await reasons(
+            context.kit.judge,
+            context.gallery.tile(tile_id),
+            picture(context.gallery, tile_id),
+            claims,
+            p,
+            context.reasons,
         )
     except SightlineError as error:
         return (), None, str(error), Usage()

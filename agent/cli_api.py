@@ -151,7 +151,7 @@ def _contexts(galleries: Sequence[Path], settings: Settings) -> Iterator[list[Co
             first = stack.enter_context(opening)
             found = [first]
             for path in galleries[1:]:
-                retriever = Retriever.open(path, settings.encoder)
+                retriever = Retriever.open(path, settings.encoder, device=settings.device)
                 kit = dataclasses.replace(first.kit, encoder=retriever.dense[0])
                 found.append(
                     dataclasses.replace(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.judged import Reasons
 from agent.rerankers.base import Kit, Reranker
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Context:
     """Gives back the judge's connections, in the event loop that used them."""
     shortlist: int = 10
     top: int = 3
+    reasons: Reasons = "auto"
+    """How the tiles that are shown are explained."""
     images: Mapping[str, Path] = field(default_factory=dict)
     """This command's images: sha256 -> file."""
     image_folder: Path | None = None

@@ -37,7 +37,7 @@ class Finding(Record):
 def examine() -> list[Finding]:
     """Every finding, in the order to read them. Nothing here raises."""
     looks: tuple[Callable[[], list[Finding]], ...] = (
-        _machine, _packages, _faiss, _gpu, _backends, _encoder, _judge, _servers, _fonts, _data,
+        _machine, _packages, _faiss, _gpu, _device, _backends, _encoder, _judge, _servers, _fonts, _data,
     )  # fmt: skip
     findings: list[Finding] = []
     for look in looks:
@@ -128,6 +128,17 @@ def _gpu() -> list[Finding]:
         return [Finding(name="gpu", status="ok", found="none; everything runs on the CPU")]
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return [Finding(name="gpu", status="ok", found=", ".join(names))]
+
+
+def _device() -> list[Finding]:
+    from agent.settings import Settings
+    from retriever.device import device_for
+
+    name = "encoder's device"
+    try:
+        return [Finding(name=name, status="ok", found=str(device_for(Settings().device)))]
+    except SightlineError as error:
+        return [Finding(name=name, status="missing", found=str(error), todo="set SIGHTLINE_DEVICE to auto or cpu")]
 
 
 def _backends() -> list[Finding]:

@@ -3,7 +3,8 @@
 * ``look``: the tile's listing, whatever the query; asked once per picture and kept.
 * ``score``: the probability of "yes, this is the place", from the yes/no token pair.
 * ``stances``: a stance for every claim, one token each, without sentences.
-* ``explain``: a stance for every claim, and the reason in English and Chinese written from those stances.
+* ``reasons``: those stances, put into English and Chinese by the template.
+* ``explain``: a stance for every claim, and the reason in English and Chinese, all of it written by the model.
 
 All begin with the same words and picture, so a server with prefix caching reads a tile once. A judge that sees
 ``facts`` is given the map's listing of the tile, with names, in place of its own look.
@@ -14,17 +15,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from typing import Protocol, get_args
+from typing import get_args
 
 from PIL import Image
 
 from agent.judged import Explained, Saw, Scored, Stanced
+from agent.listings import ListingStore, MemoryListings
 from agent.verdict_fit import VerdictFit, stored_fit
-from prompts.clients.base import ChatClient, ChatReply, ChatRequest, ImagePart
+from prompts.clients.base import ChatClient, ChatReply, ChatRequest, ImagePart, Message
 from prompts.heating import Heater
-from prompts.listing import parse_listing
+from prompts.listing import Listing, find, parse_listing, region_of
 from prompts.readback import agrees
 from prompts.render import (
     Template,
@@ -50,27 +52,6 @@ def explain_tokens(claims: int) -> int:
     A small model's window is filled by the question's own claims, so no more is asked for than an answer takes.
     """
     return 120 + 32 * claims
-
-
-class ListingStore(Protocol):
-    """Keeps listings by model and picture. ``agent.listings`` has one in a file."""
-
-    def get(self, model: str, image_sha256: str) -> str | None: ...
-
-    def put(self, model: str, image_sha256: str, listing: str) -> None: ...
-
-
-class MemoryListings:
-    """Listings for the life of the process."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], str] = {}
-
-    def get(self, model: str, image_sha256: str) -> str | None:
-        return self._kept.get((model, image_sha256))
-
-    def put(self, model: str, image_sha256: str, listing: str) -> None:
-        self._kept[(model, image_sha256)] = listing
 
 
 class Judge:
@@ -191,36 +172,52 @@ class Judge:
     async def stances(self, tile: Tile, png: bytes, claims: Sequence[Claim]) -> Stanced:
         """A stance for every claim: what the model expects behind the claim in the score question, one token each.
 
-        Raises ``ReplyError`` for a model whose tokenizer has no single token for a stance; :meth:`explain` asks it.
+        Raises ``SplitChoice`` for a model whose tokenizer has no single token for a stance; :meth:`explain` asks it.
         """
         image, asked = ImagePart(png=png), _asked(claims)
         listing, usage = await self._listing(tile, image, asked)
         heat = await self._heat(image, asked)
-        found: list[Evidence] = []
-        sure: dict[str, float] = {}
-        for at, claim in enumerate(asked):
-            # One after the other: each question begins with the one before it, which the server then has read.
-            messages = stance_messages(image, listing, asked, at, self.template, heat)
-            reply = await self.client.complete(
-                ChatRequest(messages=tuple(messages), max_tokens=1, choices=STANCES, reads_on=True)
-            )
+        replies = await self._read_off(
+            [stance_messages(image, listing, asked, at, self.template, heat) for at in range(len(asked))]
+        )
+        found, sure, listed = [], {}, parse_listing(listing)
+        for claim, reply in zip(asked, replies, strict=True):
             usage = usage + _usage(reply, "stances")
             logs = reply.choice_logprobs
             if logs is None:
                 raise ReplyError("the model server gave no probabilities for the stances; start it with them on")
             said: Stance = max(get_args(Stance), key=lambda word: logs[word])
-            found.append(
-                Evidence(
-                    claim_id=claim.id,
-                    stance=said,
-                    reason="not_visible" if said == "unknown" else None,
-                    by="model",
-                )
-            )
+            found.append(_read_evidence(claim, said, listed))
             sure[claim.id] = math.exp(logs[said])
         evidence = _complete(found, claims)
         sureness = tuple(sure.get(e.claim_id, 0.0) for e in evidence)
         return Stanced(evidence=evidence, sure=sureness, saw=self._saw(tile), usage=usage)
+
+    async def _read_off(self, questions: Sequence[list[Message]]) -> list[ChatReply]:
+        """The stance expected behind each of these, the last of which holds all the others.
+
+        The longest goes first: a server with prefix caching then has read all of them, and the rest are asked at once.
+        """
+
+        def ask(messages: list[Message]) -> Awaitable[ChatReply]:
+            request = ChatRequest(messages=tuple(messages), max_tokens=1, choices=STANCES, reads_on=True)
+            return self.client.complete(request)
+
+        if not questions:
+            return []
+        last = await ask(questions[-1])
+        return [*await asyncio.gather(*map(ask, questions[:-1])), last]
+
+    async def reasons(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> Explained:
+        """As :meth:`explain`, read off and not written: the stances, in the words of the template.
+
+        They cost a token for each claim in place of some two hundred, and the words say what the evidence says by how
+        they are made. Raises ``SplitChoice`` for a model that has no single token for a stance.
+        """
+        stanced, asked = await self.stances(tile, png, claims), _asked(claims)
+        said: dict[str, Stance] = {e.claim_id: e.stance for e in stanced.evidence}
+        words = template_explanation(asked, said, match=verdict_p >= 0.5)
+        return Explained(evidence=stanced.evidence, explanation=words, usage=stanced.usage)
 
     async def explain(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> Explained:
         """Evidence for every claim and the reason in both languages.
@@ -265,6 +262,19 @@ class Judge:
 
 def _asked(claims: Sequence[Claim]) -> list[Claim]:
     return [c for c in claims if c.status == "active"][:MAX_CLAIMS]
+
+
+def _read_evidence(claim: Claim, said: Stance, listing: Listing) -> Evidence:
+    """A stance that was read off, with the part of the tile where the listing has the thing, if it says the same."""
+    seen = find(claim, listing)
+    at = seen.at if seen.stance == said else None
+    return Evidence(
+        claim_id=claim.id,
+        stance=said,
+        reason="not_visible" if said == "unknown" else None,
+        region=None if at is None else region_of(at),
+        by="model",
+    )
 
 
 def _complete(evidence: Sequence[Evidence], claims: Sequence[Claim]) -> tuple[Evidence, ...]:

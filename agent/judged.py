@@ -10,6 +10,9 @@ from retriever.types import Evidence, Explanation, Usage
 Saw = Literal["pixels", "facts"]
 """The picture alone, or the picture and the map's facts about the tile as text, with names."""
 SAW: tuple[Saw, ...] = ("pixels", "facts")
+Reasons = Literal["auto", "read", "written"]
+"""``written``: evidence and sentences by the model. ``read``: a stance for each claim, one token each, and the words of
+the template. ``auto``: ``read`` of a model that was taught to have its stances read, else ``written``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class Stanced:
     """The judge's stance on each claim about a tile, one token each."""
 
     evidence: tuple[Evidence, ...]
-    """One for each claim, in the ledger's order; where on the tile it was found is not asked."""
+    """One for each claim, in the ledger's order; where on the tile is the listing's, if it says the same."""
     sure: tuple[float, ...]
     """Probability of each of these stances against the other two; 0 for a claim that was not asked about."""
     saw: Saw

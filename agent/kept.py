@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from agent.kept_file import KeptFile
 from agent.rerankers import create
 from agent.rerankers.base import ExplainedLike, JudgeLike, ScoredLike
 from retriever.types import Claim, Evidence, Explanation, Tile, Usage, canonical_json
+
+Explain = Callable[[Tile, bytes, Sequence[Claim], float], Awaitable[ExplainedLike]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +71,23 @@ class KeptJudge:
 
     async def explain(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> ExplainedLike:
         """As :meth:`agent.judge.Judge.explain`; of ``verdict_p`` only its side of one half is put to the model."""
-        key = self._key("explain" if verdict_p >= 0.5 else "explain not", tile, png, claims)
+        return await self._explained("explain", self._judge.explain, tile, png, claims, verdict_p)
+
+    async def reasons(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> ExplainedLike:
+        """As :meth:`agent.judge.Judge.reasons`; of a judge that cannot be read, what it writes."""
+        if not hasattr(self._judge, "reasons"):
+            return await self.explain(tile, png, claims, verdict_p)
+        return await self._explained("reasons", self._judge.reasons, tile, png, claims, verdict_p)
+
+    async def _explained(
+        self, verb: str, ask: Explain, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float
+    ) -> ExplainedLike:
+        key = self._key(verb if verdict_p >= 0.5 else f"{verb} not", tile, png, claims)
         kept = self._answers.get(key)
         if kept is not None:
             evidence = tuple(Evidence.from_json(e) for e in kept["evidence"])
             return KeptReasons(evidence=evidence, explanation=Explanation.from_json(kept["explanation"]))
-        found = await self._judge.explain(tile, png, claims, verdict_p)
+        found = await ask(tile, png, claims, verdict_p)
         evidence_json = [e.to_json() for e in found.evidence]
         self._answers.put(key, {"evidence": evidence_json, "explanation": found.explanation.to_json()})
         return found

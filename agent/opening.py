@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from agent import confidence as conf
 from agent.context import Context
 from agent.judge import Judge
+from agent.judged import Reasons
 from agent.listings import FileListings
 from agent.rerankers import Kit, create
 from agent.settings import Settings
@@ -42,6 +43,8 @@ class Bench:
     why: str = ""
     label: str = ""
     """For the screen."""
+    reasons: Reasons = "auto"
+    """How it explains: a model that nobody taught to be read has to write, unless the settings say otherwise."""
     stop: Callable[[], None] = lambda: None
 
 
@@ -60,7 +63,7 @@ def open_context(
     claims_client = _claims_client(settings)
     say("opening the gallery")
     gallery = Gallery.open(gallery_path)
-    retriever = Retriever.open(gallery_path, settings.encoder)
+    retriever = Retriever.open(gallery_path, settings.encoder, device=settings.device)
     bench = open_bench(settings, say=say)
     try:
         encoder = retriever.dense[0]
@@ -78,6 +81,7 @@ def open_context(
             close=bench.judge.client.close if bench.judge is not None else None,
             shortlist=settings.shortlist,
             top=min(settings.top, settings.shortlist),
+            reasons=bench.reasons,
             images=images or {},
             image_folder=settings.folder("images"),
             claims_client=claims_client,
@@ -117,6 +121,7 @@ def open_bench(settings: Settings, *, say: Say) -> Bench:
         backend=found.backend,
         model=model or judge.name,
         label=f"{found.label} ({found.note})" if found.note else found.label,
+        reasons="written" if settings.reasons == "auto" and not found.taught else settings.reasons,
         stop=found.stop,
     )
 

@@ -35,6 +35,8 @@ class OpenJudge:
     """Why it is not the server that was wanted first; empty otherwise."""
     stop: Callable[[], None]
     """End what was started and is not kept."""
+    taught: bool = False
+    """Whether it is a bundle of ours with its adapter: one that was taught to be read behind each claim."""
 
 
 def open_judge(
@@ -80,6 +82,7 @@ def _by_vllm(bundle: JudgeBundle, keep: bool, concurrency: int, say: Say) -> Ope
         golden=golden,
         note="",
         stop=(lambda: None) if keep else server.stop,
+        taught=bundle.adapter is not None,
     )
 
 
@@ -98,6 +101,7 @@ def _in_process(bundle: JudgeBundle, note: str, say: Say) -> OpenJudge:
         golden=golden,
         note=note,
         stop=lambda: asyncio.run(client.close()),
+        taught=bundle.adapter is not None,
     )
 
 

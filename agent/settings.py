@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from agent.judged import Reasons
+
 Backend = Literal["auto", "vllm", "transformers", "none"]
 Shown = Literal["en", "zh", "both"]
 
@@ -38,12 +40,16 @@ class Settings(BaseSettings):
     """``URL|model`` of a chat model that reads claims in place of the rules; its key is SIGHTLINE_CLAIMS_KEY."""
     encoder: str = "sightline-mini"
     """The encoder that the gallery was indexed with: a shipped model, a folder, or an open_clip name."""
+    device: str = "auto"
+    """Where the encoder computes: ``auto`` (CUDA where torch sees it, else the CPU), ``cpu``, ``cuda``, ``cuda:N``."""
     reranker: str = "cascade"
     """How the shortlist is ordered; ``docs/rerankers.md`` lists the names."""
     shortlist: int = Field(default=10, ge=1, le=1000)
     """How many retrieved tiles the judge looks at."""
     top: int = Field(default=3, ge=0, le=100)
     """How many candidates are shown and explained."""
+    reasons: Reasons = "auto"
+    """How they are explained: ``read`` off the judge, ``written`` by it, or ``auto``, read where it was taught that."""
     lang: Shown = "both"
 
     def folder(self, name: str) -> Path:

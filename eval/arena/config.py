@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from agent.judged import Reasons
 from agent.rerankers import GROUP, RERANKERS
 from eval.protocol import EvaluationError
 
@@ -90,6 +91,8 @@ class Method(_Strict):
     saw: str = ""
     top: int | None = Field(default=None, ge=0, le=100)
     """Tiles explained, where it is not as for the other methods."""
+    reasons: Reasons | None = None
+    """How the shared explainer explains them, where it is not as for the other methods."""
 
     @model_validator(mode="before")
     @classmethod
@@ -118,6 +121,10 @@ class Method(_Strict):
         """Tiles explained per query, ``top`` being what holds for methods that say nothing else."""
         return top if self.top is None else self.top
 
+    def explained_how(self, how: Reasons) -> Reasons:
+        """How they are explained, ``how`` being what holds for methods that say nothing else."""
+        return self.reasons or how
+
     @property
     def sees(self) -> str:
         """What it looks at."""
@@ -130,6 +137,8 @@ class Explaining(_Strict):
     top: int = Field(default=0, ge=0, le=100)
     limit: int | None = Field(default=None, ge=0)
     """Queries per set and method; None: all of the method's."""
+    reasons: Reasons = "written"
+    """How, by the shared explainer, where a method does not say otherwise."""
 
 
 class JudgeConfig(_Strict):

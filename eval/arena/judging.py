@@ -11,6 +11,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from agent.answer import in_template
+from agent.explaining import reasons
+from agent.judged import Reasons
 from agent.ledger import active, map_evidence, net_support
 from agent.rerankers import ContractError, Kit, Reranker, check_permutation, create
 from agent.rerankers.base import picture
@@ -61,8 +63,10 @@ def shuffled(asked: Asked, number: int) -> tuple[Candidate, ...]:
     return tuple(dataclasses.replace(c, rank=rank) for rank, c in enumerate(drawn, 1))
 
 
-async def judge(bench: Bench, method: Method, reranker: Reranker, asked: Asked, shuffle: int, top: int) -> Json:
-    """The line of one query. What fails for the whole query is the line's ``error``.
+async def judge(
+    bench: Bench, method: Method, reranker: Reranker, asked: Asked, shuffle: int, top: int, how: Reasons = "written"
+) -> Json:
+    """The line of one query, the first ``top`` tiles explained. What fails for the whole query is its ``error``.
 
     Raises ``ContractError`` where the method does not give back the tiles that it was given: that is no bad luck.
     """
@@ -86,7 +90,7 @@ async def judge(bench: Bench, method: Method, reranker: Reranker, asked: Asked, 
         "wall_s": round(wall, 4),
         "sure": _sure(bench, method, asked, ranking),
     }
-    return line if not top else line | await _explained(bench, asked, ranking, top)
+    return line if not top else line | await _explained(bench, asked, ranking, top, how)
 
 
 def _begin(bench: Bench) -> None:
@@ -136,16 +140,16 @@ def _verdicts(ranking: Ranking, evidence: Mapping[str, tuple[Evidence, ...]]) ->
     return found
 
 
-async def _explained(bench: Bench, asked: Asked, ranking: Ranking, top: int) -> Json:
+async def _explained(bench: Bench, asked: Asked, ranking: Ranking, top: int, how: Reasons) -> Json:
     """Reasons for the first ``top`` tiles: the method's own, else those of the same explainer for all."""
     start = time.perf_counter()
     _begin(bench)
-    told = await asyncio.gather(*(_reasons(bench, asked, j) for j in ranking.judgements[:top]))
+    told = await asyncio.gather(*(_reasons(bench, asked, j, how) for j in ranking.judgements[:top]))
     wall = round(time.perf_counter() - start, 4)
     return {"reasons": told, "reasons_cost": _cost(bench).to_json(), "reasons_wall_s": wall}
 
 
-async def _reasons(bench: Bench, asked: Asked, judgement: Judgement) -> Json:
+async def _reasons(bench: Bench, asked: Asked, judgement: Judgement, how: Reasons) -> Json:
     if judgement.explanation is not None:
         words = judgement.explanation
         return {"tile_id": judgement.tile_id, "by": "own", "author": words.author, "en": words.en, "zh": words.zh}
@@ -156,7 +160,7 @@ async def _reasons(bench: Bench, asked: Asked, judgement: Judgement) -> Json:
             tile = bench.gallery.tile(judgement.tile_id)
             png = picture(bench.gallery, judgement.tile_id)
             # A method without a probability is explained as the match that it took its first tile for.
-            found = await bench.kit.judge.explain(tile, png, asked.claims, 1.0 if p is None else p)
+            found = await reasons(bench.kit.judge, tile, png, asked.claims, 1.0 if p is None else p, how)
             words = found.explanation
             return {"tile_id": tile.id, "by": "shared", "author": words.author, "en": words.en, "zh": words.zh}
         except SightlineError as error:

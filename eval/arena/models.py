@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent import confidence as conf
-from agent.judge import Judge, ListingStore, MemoryListings
+from agent.judge import Judge
+from agent.listings import ListingStore, MemoryListings
 from agent.rerankers import Kit
 from agent.rerankers.base import picture
 from eval.arena.asking import CountingClient, NothingKept, Replies, patch_pixels

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from agent import confidence as conf
 from agent.batch import repair
+from agent.judged import Reasons
 from eval.arena import judging
 from eval.arena.config import UNJUDGED, Config, Method, QuerySet, chosen, chosen_sets
 from eval.arena.counterfactual import FILE as COUNTER
@@ -154,13 +155,18 @@ async def _method(
         if asked.query.id not in known
     ]
     with path.open("a", encoding="utf-8") as sink:
-        failed = await _all(method, benches, todo, shuffle, sink)
+        failed = await _all(method, benches, todo, shuffle, sink, method.explained_how(config.explain.reasons))
         os.fsync(sink.fileno())
     return Done(judged=len(todo), kept=len(known), failed=failed)
 
 
 async def _all(
-    method: Method, benches: Sequence[judging.Bench], todo: Sequence[tuple[Asked, int]], shuffle: int, sink: IO[str]
+    method: Method,
+    benches: Sequence[judging.Bench],
+    todo: Sequence[tuple[Asked, int]],
+    shuffle: int,
+    sink: IO[str],
+    how: Reasons,
 ) -> int:
     """As many queries under way together as there are benches; returns how many failed."""
     waiting, failed = iter(todo), 0
@@ -169,7 +175,7 @@ async def _all(
         nonlocal failed
         reranker = judging.build(method, bench.kit)
         for asked, top in waiting:
-            line = await judging.judge(bench, method, reranker, asked, shuffle, top)
+            line = await judging.judge(bench, method, reranker, asked, shuffle, top, how)
             failed += "error" in line
             if len(benches) > 1:
                 line["at_once"] = len(benches)
@@ -205,11 +211,18 @@ def _header(config: Config, models: Models, method: Method, frozen: Frozen, shuf
         "judge": "none" if unjudged else models.judge,
         "adapter": "" if unjudged else models.adapter,
         "encoder": models.encoder,
-        "explainer": "" if shuffle or not method.explained(config.explain.top) else models.judge,
+        "explainer": "" if shuffle else _explainer(config, models, method),
         "looks": config.judge.looks,
         "confidence": confidence.note,
         "made_by": f"sightline arena run CONFIG --only {method.key}",
     }
+
+
+def _explainer(config: Config, models: Models, method: Method) -> str:
+    if not method.explained(config.explain.top):
+        return ""
+    how = method.explained_how(config.explain.reasons)
+    return models.judge if how == "written" else f"{models.judge}, {how}"
 
 
 def _resumed(path: Path, header: dict[str, Any], retry: bool) -> set[str]:

@@ -11,6 +11,14 @@ FLOOR = -50.0
 """For a choice that the server gave no finite value: e to this is nothing, and stays a number."""
 
 
+class SplitChoice(ReplyError):
+    """A choice is more than one token of the model, so no one token can stand for it."""
+
+    @classmethod
+    def of(cls, word: str, tokens: int, model: str) -> SplitChoice:
+        return cls(f"the choice {word!r} is {tokens} tokens of {model}, and must be one")
+
+
 def normalise(logits: Mapping[str, float]) -> dict[str, float]:
     """Log-softmax over the values, whatever constant they share.
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import httpx
 
 from prompts.clients.base import ChatReply, ChatRequest, clip
+from prompts.clients.choices import SplitChoice
 from prompts.clients.spans import CallSpan, call_span, export_if_asked
 from prompts.clients.streaming import Chunks
 from prompts.clients.wire import Refused, backoff, message_json, read_answer
@@ -209,7 +210,7 @@ class OpenAIClient:
                 self._dialect = "openai"
                 return None
             if len(tokens) != 1:
-                raise ReplyError(f"the choice {word!r} is {len(tokens)} tokens of {self.model}, and must be one")
+                raise SplitChoice.of(word, len(tokens), self.model)
             self._ids[word] = tokens[0]
         self._dialect = "vllm"
         return [self._ids[word] for word in choices]

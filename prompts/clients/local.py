@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.clients.base import ChatReply, ChatRequest, Message, TextPart, clip, parse_json
-from prompts.clients.choices import normalise
+from prompts.clients.choices import SplitChoice, normalise
 from prompts.clients.spans import call_span, export_if_asked
 from retriever.errors import ModelError, ReplyError, ServerUnavailable
 
@@ -81,7 +81,7 @@ class LocalModel:
         """The id of a word that is one token. Raises ``ReplyError`` if it is not."""
         ids: list[int] = self.processor.tokenizer.encode(word, add_special_tokens=False)
         if len(ids) != 1:
-            raise ReplyError(f"the choice {word!r} is {len(ids)} tokens of this model, and must be one")
+            raise SplitChoice.of(word, len(ids), "this model")
         return ids[0]
 
     def write(self, request: ChatRequest, *, adapter: bool, seconds: float | None) -> ChatReply:

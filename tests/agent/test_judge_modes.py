@@ -118,7 +118,7 @@ async def test_a_stance_is_one_token_behind_its_claim() -> None:
     told = await Judge(model.client).stances(KNOWN, PNG, claims)
     assert [(e.claim_id, e.stance) for e in told.evidence] == [("a", "contradicts"), ("c2", "supports")]
     assert told.sure == pytest.approx((0.8, 0.8))
-    look, first, second = model.client.requests
+    look, second, first = model.client.requests  # the longest question first: it holds the other
     assert look.choices is None
     assert first.max_tokens == second.max_tokens == 1
     assert first.continues
