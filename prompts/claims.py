@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from prompts.claims_ import chinese, english, forms, lexicon, naming, naming_zh
 from prompts.claims_.build import claims_of
 from prompts.claims_.clause import read_clause
-from prompts.claims_.doubts import counts, distances, hedges, negations
+from prompts.claims_.doubts import counts, distances, hedges, negations, refused
 from prompts.claims_.groups import Group, Sentence
 from prompts.claims_.marks import Mark, Place, without_overlaps
 from prompts.claims_.text import Stretch, clauses, normalise, sentences
@@ -34,17 +34,20 @@ def extract_claims(text: str, *, lang: Lang | None = None, turn: int = 0, first_
     folded = normalise(raw)
     found: list[tuple[Stretch, Group]] = []
     headings: list[Mark] = []
-    prior: Group | None = None
+    prior: Sentence | None = None
     grounds: set[str] = set()
     seen: dict[str, Place] = {}
     for sentence in sentences(folded):
-        reader = Sentence(text=folded, prior=prior, grounds=grounds, seen=seen)
+        reader = Sentence(text=folded, grounds=grounds, seen=seen)
+        if prior is not None:
+            reader.prior, reader.before, reader.side = prior.last or prior.prior, prior.told, prior.side
+            refused(folded, sentence.start, prior.told)
         marks = _marks(folded, raw, sentence)
         headings += [m for m in marks if m.role == "heading"]
         keep = [Stretch(start=m.start, end=m.end) for m in marks if m.role not in _LATE]
         for clause in clauses(folded, sentence, keep):
             found += [(clause, group) for group in _read(reader, clause, marks)]
-        prior = reader.last or prior
+        prior = reader
     return claims_of(raw, found, headings, turn=turn, first_id=first_id)
 
 
@@ -78,12 +81,15 @@ def _read(reader: Sentence, clause: Stretch, marks: list[Mark]) -> list[Group]:
     groups = read_clause(reader, clause, inside)
     distances(reader.text, inside, groups, reader, last)
     counts(reader.text, groups, clause.start)
-    negations(reader.text, inside, groups, last, clause.end)
+    reader.denied = negations(reader.text, inside, groups, last, clause.end, denied=reader.denied)
     if reader.doubted:
         for thing in (m for g in groups for m in g.members):
             thing.hedge = True
     reader.stood = reader.stood or any(g.by_self for g in groups)
+    reader.at_place = reader.at_place or any(g.by_self and g.place.type == "here" for g in groups)
     reader.grounds |= {m.value for g in groups if g.place.type == "here" for m in g.members}
+    reader.told += groups
+    reader.side = next((g.place for g in reversed(groups) if g.place.type in _SIDED), reader.side)
     reader.seen |= {g.words: g.place for g in groups if g.place.type in _SIDED}
     reader.doubted = hedges(reader.text, inside, groups, last, clause.end)
     return groups

@@ -11,6 +11,11 @@ from prompts.claims_.pointing import Pointing
 from prompts.claims_.text import Stretch
 
 _BEYOND = re.compile(r"\b(?:beyond|past|behind|after)\b|(?:后面|背后|后边)$", re.I)
+_BESIDE = re.compile(r"^(?:right\s+|just\s+|directly\s+)?(?:by|beside)$|旁|边上", re.I)
+_PRONOUN = re.compile(r"\s*(?:it|that|them|this|those|there)\b(?!\s+\w)", re.I)
+_CAME = re.compile(r"^(?:turned|turning|pulled|stepped|arrived|just\s+reached|'ve)\b", re.I)
+_LABEL = re.compile(r"[:：][^.;。；\n]*$")
+_OVER = re.compile(r"^(?:over|above|below|up\s+over)$", re.I)
 _NEAR_GAP_WORDS = 7
 _SEES_ZH = re.compile(r"看|见|听|说")
 _ABOUT = re.compile(
@@ -54,7 +59,9 @@ class Clause(Pointing):
             elif self._points(mark):
                 self._point(mark)
         self._at()
-        if not self.groups and not dirs and not any(m.role in ("dist", "hedge") for m in self.marks):
+        lead = self.text[max(0, self.clause.start - 60) : self.clause.start]
+        listed = self.sentence.pending and not self._verbal() and bool(_LABEL.search(lead))
+        if not (self.groups or dirs or listed or any(m.role in ("dist", "hedge") for m in self.marks)):
             self.sentence.carry, self.sentence.pending = None, False
 
     def only_leans(self) -> bool:
@@ -67,6 +74,8 @@ class Clause(Pointing):
         word = self.text[mark.start : mark.end]
         if mark.type == "between" and HAN.search(word) and self.sentence.way_said:
             mark.type = "along"
+        if mark.anchored and mark.type == "bearing" and _PRONOUN.match(self.text, mark.end):
+            return False
         if mark.type in ("between", "near"):
             return not mark.anchored and mark.type == "near"
         return mark.type != "here" or (not mark.anchored and (not HAN.search(word) or word[0] in "我身"))
@@ -162,6 +171,8 @@ class Clause(Pointing):
         return Place(type="here" if is_street(anchor) else "along")
 
     def _by_witness(self, mark: Mark, before: list[Group], after: list[Group], start: int) -> bool:
+        if _CAME.match(self.text[mark.start : mark.end]):
+            return True
         selves = [m for m in self.marks if m.role in ("self", "heading") and m.end <= start]
         if selves and not _SEES_ZH.search(self.text[selves[-1].end : start]):
             free = [g for g in before if g.start >= selves[-1].end and not g.by_self]
@@ -193,6 +204,8 @@ class Clause(Pointing):
             put(anchor.place, Place(type="here"))
         elif mark.type == "along":
             put(anchor.place, self._along(anchor))
+        elif mark.type == "here" and _BESIDE.search(self.text[mark.start : mark.end]) and self._stands(anchor):
+            return
         elif mark.type in ("here", "across") or (mark.direct and mark.type in ("front", "behind")):
             put(anchor.place, Place(type=mark.type))
             if mark.type == "here":
@@ -200,10 +213,20 @@ class Clause(Pointing):
                 self._of(anchor)
 
     def _close_by(self, mark: Mark) -> bool:
-        """我在药店旁边, 我在药店前面."""
+        """我在药店旁边, 我在药店前面, "I live over the shop"."""
+        said = self.text[mark.start : mark.end]
+        if _OVER.search(said):
+            return True
+        if "隔壁" in said or (_BESIDE.search(said) and self._stands(None)):
+            return False
         return bool(HAN.search(self.text[mark.start : mark.end])) and (
             (mark.type == "near" and mark.direct) or (mark.type == "front" and not mark.direct)
         )
+
+    def _stands(self, anchor: Group | None) -> bool:
+        """Whether another thing of the sentence is where the witness is: "in the park, by the pond"."""
+        here = any(g is not anchor and g.by_self and g.place.type == "here" for g in self.groups)
+        return here or self.sentence.at_place
 
     def _and_this(self, anchor: Group) -> None:
         """ "the corner of Hope Street and Mill Lane": both are here."""
@@ -213,7 +236,11 @@ class Clause(Pointing):
         """ "On the footway of the bridge": the bridge is here too."""
         after = next((g for g in self.groups if g.start >= anchor.end), None)
         gap = self.text[anchor.end : after.start] if after else ""
-        if after is not None and re.fullmatch(r"\s+of\s+(?:the\s+)?", gap, re.I) and not after.place.settled:
+        if (
+            after is not None
+            and re.fullmatch(r"\s+of\s+(?:(?:the|a|an|this|our)\s+)?", gap, re.I)
+            and not after.place.settled
+        ):
             put(after.place, Place(type="here"))
             after.by_self = True
 

@@ -6,7 +6,7 @@ import re
 
 from prompts.claims_ import numbers
 from prompts.claims_.groups import HAN, Group, Sentence
-from prompts.claims_.marks import Mark
+from prompts.claims_.marks import Mark, Place
 
 _SCOPE_ENDS = re.compile(r"\b(?:but|only|except|just|apart\s+from|other\s+than)\b|只有|而是|倒是|除了|但", re.I)
 _GONE_EN = re.compile(r"\s+(?:there|here|visible|anywhere|to\s+be\s+seen|in\s+sight|any\s*more)\b|\s*$", re.I)
@@ -14,6 +14,9 @@ _COUNT_EN = re.compile(
     rf"(?:^|[\s(])(?P<n>{numbers.NUMBER_EN})\s+(?!or\b)(?:(?!and\b|or\b|of\b|the\b|storey|story|floor|level|lane|m\b|met|hundred|o'?\s?clock)[\w'-]+\s+){{0,3}}$",
     re.I,
 )
+_NO = re.compile(r"\s*(?:no\b|nope|none|nah|not\s+(?:here|really|that)|没有|没|无|不是|倒没)", re.I)
+_NOT_SEEN = re.compile(r"\s*了|\s*(?:see|seen|saw|find|found|spot)?(?:\s+(?:one|any))?\s*$", re.I)
+_NOT_THOUGHT = re.compile(r"\s*(?:think|believe|reckon|suppose|see\s+that|觉得|认为)\s*(?:that\s*)?$", re.I)
 _HOUR = re.compile(r"\s*o'?\s?clock\b", re.I)
 _COUNT_ZH = re.compile(
     r"(?P<n>\d{1,3}|[二两三四五六七八九十]{1,3})(?:家|个|座|栋|幢|条|棵|张|间|把|所|处|排|块|根|辆|只|尊|盏|名|面)(?:[一-鿿]{0,3})$"
@@ -79,8 +82,25 @@ def _counted(text: str, mark: Mark, clause_start: int) -> float | None:
     return None if value == 0 else value
 
 
-def negations(text: str, marks: list[Mark], groups: list[Group], last: Group | None, end: int) -> None:
-    """ "no", "there isn't", 没有: everything after it in the clause is said not to be there."""
+def refused(text: str, start: int, asked: list[Group]) -> None:
+    """ "A bridge? No." 桥？没有。: what the sentence before only asked is said not to be there."""
+    before = text[max(0, start - 3) : start].rstrip()
+    if before.endswith(("?", "？")) and len(asked) == 1 and _NO.match(text, start):
+        for thing in asked[0].members:
+            thing.polarity, thing.place = False, Place()
+
+
+def negations(
+    text: str, marks: list[Mark], groups: list[Group], last: Group | None, end: int, *, denied: bool = False
+) -> bool:
+    """ "no", "there isn't", 没有: everything after it in the clause is said not to be there.
+
+    True: nothing was there to deny, and what the next clause says is denied ("I don't think | there was ...").
+    """
+    for thing in (m for g in groups for m in g.members):
+        if denied:
+            thing.polarity = False
+    leaves = False
     for mark in marks:
         if mark.role != "neg":
             continue
@@ -91,10 +111,14 @@ def negations(text: str, marks: list[Mark], groups: list[Group], last: Group | N
             hit = [m for g in groups[-1:] for m in g.members if m.end <= mark.start]
         if not hit and _denied_place(mark, marks, groups):
             hit = list(groups[-1].members)
-        if not hit and not groups and last is not None and re.match(r"\s*了|\s*$", text[mark.end : end]):
+        if not hit and not groups and last is not None and _NOT_SEEN.match(text[mark.end : end]):
             hit = list(last.members)
+        leaves = leaves or (not groups and bool(_NOT_THOUGHT.match(text[mark.end : end])))
         for thing in hit:
             thing.polarity = False
+            if thing.place.type == "here":
+                thing.place = Place()
+    return leaves
 
 
 def _denied_place(mark: Mark, marks: list[Mark], groups: list[Group]) -> bool:

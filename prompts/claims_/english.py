@@ -137,10 +137,14 @@ _PATTERNS: list[tuple[str, Builder]] = [
         rf"\b(?:right\s+|directly\s+|just\s+)?(?:above|below|over|beneath|under|underneath)\s+{_ME}|\boverhead\b",
         _dir("here"),
     ),
+    (
+        r"\b(?:turned|turning|pulled|stepped)\s+(?:off\s+)?(?:into|onto)\b|(?<='ve\s)(?:just\s+)?(?:come|got|stepped|walked)\s+(?:up\s+|out\s+)+(?:of|from)\b|\b(?:at|in|on)\s+the\s+(?:door(?:way|step)?|entrance|foot|gates?|front\s+door|mouth|porch|forecourt)\s+(?:of|to)\b|\b(?:arrived\s+at|have\s+reached|'ve\s+reached|just\s+reached|now\s+at)\b",
+        _dir("here", anchored=True, direct=True),
+    ),
     (r"\bjust\s+past\b", _dir("behind", anchored=True, direct=True)),
     (r"(?<=taken\s)from\b|\bthrough\b", _dir("here", anchored=True, direct=True)),
     (
-        rf"\bin\s+front\s+of\s+{_ME}|\b(?:straight|dead|directly|right|just|up)?\s*(?:up\s+)?ahead\b(?:\s+of\s+{_ME})?|\b(?:just\s+|right\s+|directly\s+)?in\s+front\b(?!\s+of)|\bfacing\s+{_ME}|\bbefore\s+(?:me|us)\b|\bstraight\s+on\b(?!\s+(?:the|a|my|to)\b)|\bcoming\s+up\s+(?:to|on)\b",
+        rf"\bin\s+front\s+of\s+{_ME}|\b(?:straight|dead|directly|right|just|up)?\s*(?:up\s+)?ahead\b(?:\s+of\s+{_ME})?|\b(?:just\s+|right\s+|directly\s+)?in\s+front\b(?!\s+of)|\bfacing\s+{_ME}|\bbefore\s+(?:me|us)\b|\bstraight\s+on\b(?!\s+(?:the|a|my|to)\b)|\bcoming\s+up\s+(?:to|on)\b|\bcoming\s+up\b(?=\s*(?:[,.;]|$))",
         _dir("front"),
     ),
     (r"\b(?:right\s+|just\s+|directly\s+)?in\s+front\s+of\b", _dir("here", anchored=True)),
@@ -165,7 +169,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (r"\blined\s+(?:with|by)\b", _dir("along", anchored=True, direct=True)),
     (r"(?<=tree)[\s-]lined\b|(?<=trees)\s+lin(?:e|ing)\b", _dir("along")),
     (
-        r"\b(?:right\s+)?(?<!further\s)(?<!farther\s)(?<!all\s)along(?:side)?\b(?!\s+(?:with|on)\b)",
+        r"\b(?:right\s+)?(?<!further\s)(?<!farther\s)(?<!all\s)along(?:side)?\b(?!\s+(?:with|on|to)\b)",
         _dir("along", anchored=True, direct=True),
     ),
     (r"\b(?:in\s+|right\s+)?between\b|\bsandwiched\s+between\b", _dir("between", anchored=True, direct=True)),
@@ -178,7 +182,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         _dir("near", anchored=True, direct=True),
     ),
     (
-        r"\b(?:i'?m|i\s+am|i\s+was|i'?ve|we'?re|we\s+are|we\s+were|(?:he|she|they)\s+(?:is|was|were|are)|you'?re|you\s+are|i\s+(?:just\s+|always\s+|usually\s+|often\s+|now\s+|then\s+)?(?:stand|sit|stay|live|work|stop(?:ped)?|wait(?:ed)?|park(?:ed)?)|we\s+(?:stand|sit|stay|live|stopped)|standing|stood|sitting|sat|waiting|parked|stuck|stopped|reporting|spawned|located|accident|incident|collision|emergency|my\s+(?:house|flat|hotel|location|position|place)\s+is)\b",
+        r"\b(?:i'?m|i\s+am|i\s+was|i'?ve|we'?re|we\s+are|we\s+were|(?:he|she|they)\s+(?:is|was|were|are)|you'?re|you\s+are|i\s+(?:just\s+|always\s+|usually\s+|often\s+|now\s+|then\s+)?(?:stand|sit|stay|live|work|stop(?:ped)?|wait(?:ed)?|park(?:ed)?)|we\s+(?:stand|sit|stay|live|stopped)|standing|stood|sitting|sat|waiting|parked|stuck|stopped|reporting|spawned|located|accident|incident|collision|emergency|my\s+(?:house|flat|hotel|location|position|place)\s+is|dropping|crawling|lingering|queu(?:e)?ing|sheltering|stranded|perched|lost(?=\s+(?:in|at|on|near|by|outside|under))|broken\s+down|pulled\s+(?:up|over)|(?:meet|pick)(?:ing)?\s+(?:me|us)(?:\s+up)?|i'?ll\s+(?:be|wait|meet\s+you)|(?:spot|place)'?s(?=\s+(?:under|in|at|on|by|outside|inside)))\b",
         _role("self"),
     ),
     (
@@ -196,7 +200,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         compass,
     ),
     (
-        r"\b(?:no\s+idea|not\s+(?:sure|certain|far|only|too\s+far|just|exactly)|no\s+doubt|no\s+wonder|nowhere\s+else|can'?t\s+(?:remember|recall|say|tell|be\s+sure|find|miss)|don'?t\s+(?:know|remember|recall))\b",
+        r"\b(?:no\s+idea|not\s+(?:sure|certain|far|only|too\s+far|just|exactly)|no\s+(?:answer|reply|luck|signal|problem|need|matter|rush|longer)|no\s+doubt|no\s+wonder|nowhere\s+else|can'?t\s+(?:remember|recall|say|tell|be\s+sure|find|miss)|don'?t\s+(?:know|remember|recall))\b",
         lambda m: _doubt(m),
     ),
     (

@@ -145,7 +145,7 @@ HEADINGS: list[tuple[str, Builder]] = [
 ]  # fmt: skip
 
 _AFTER_BARE = (
-    r"(?=\s*(?:$|[,.;:)—–])|\s+(?:too|also|about|and|or|but|maybe|perhaps|probably|possibly|as\s+well|from|over|across|past|beyond|on|at|by|in|behind|with"
+    r"(?=\s*(?:$|[,.;:)—–])|\s+(?:too|also|about|a\s+bit|a\s+little|a\s+touch|somewhere|and|or|but|maybe|perhaps|probably|possibly|as\s+well|from|over|across|past|beyond|on|at|by|in|behind|with"
     r"|there|is|are|then|roughly|around|approximately|i\s+think|some|just|not|nearly|almost|under|a\s+few|\d|one|two|three|four|five|six|seven|eight|nine|ten"
     r"|eleven|twelve|\w+teen|\w+ty)\b)"
 )

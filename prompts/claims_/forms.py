@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prompts.claims_ import numbers
 from prompts.claims_.compass import LETTERS, POINT_ZH, WORDY, bearing_zh
@@ -49,11 +49,11 @@ _ONE_WAY_TO = re.compile(
 )
 _AXES_ZH = {"东": 90, "西": 90, "南": 0, "北": 0, "东北": 45, "西南": 45, "东南": 135, "西北": 135}
 _STOREYS_EN = re.compile(
-    rf"\b(?P<n>{numbers.NUMBER_EN})(?:\s+or\s+(?:so|\w+)\s+|[\s-]+)(?:stor(?:ey|y|ies|eys|eyed|ied)|floors?|levels?)\b(?!\s+(?:up|down))",
+    rf"\b(?P<n>single|{numbers.NUMBER_EN})(?:\s+or\s+(?:so|\w+)\s+|[\s-]+)(?:stor(?:ey|y|ies|eys|eyed|ied)|floors?|levels?)\b(?!\s+(?:up|down))",
     re.I,
 )
 _STOREYS_ZH = re.compile(
-    r"(?<![第上下在地到])(?P<n>\d{1,3}|[一二两三四五六七八九十]{1,3})层(?!皮|级|次|面)(?:的|高|楼)*"
+    r"(?<![第上下在地到])(?P<n>\d{1,3}|[一二两三四五六七八九十]{1,3}|单)(?:层|楼(?=高))(?!皮|级|次|面)(?:的|高|楼)*"
 )
 _HOUSE_EN = (r"(?:building|house|houses|block|facade|façade|front|villa|tower|church|chapel|cathedral|mosque|temple|school|hotel|hospital|"
              r"townhouse|cottage|skyscraper|apartment|office|museum|theatre|theater|station|walls|hall|library|bank|shop|buildings|mansion|warehouse|flats|pub)")  # fmt: skip
@@ -95,10 +95,14 @@ def _axis(base: int, start: int, end: int, axis: float) -> Mark:
     return mark
 
 
+def _single(read: Callable[[str], float | None]) -> Callable[[str], float | None]:
+    return lambda word: 1.0 if word.lower() in ("single", "单") else read(word)
+
+
 def buildings(text: str, start: int, end: int) -> Iterator[Mark]:
     """``storeys:N`` and ``colour:NAME``."""
     part = text[start:end]
-    for pattern, read in ((_STOREYS_EN, numbers.english), (_STOREYS_ZH, numbers.chinese)):
+    for pattern, read in ((_STOREYS_EN, _single(numbers.english)), (_STOREYS_ZH, _single(numbers.chinese))):
         for match in pattern.finditer(part):
             number = read(match["n"])
             if number is not None and 1 <= number <= 150 and number == int(number):
@@ -123,18 +127,47 @@ _NEXT_ZH = re.compile(rf"(?:的|砖|色|漆|瓦|外观)*(?:[一-鿿]{{0,3}}?){_H
 _BEFORE_ZH = re.compile(rf"{_HOUSE_ZH}(?:都|全)?(?:是|为|刷成|涂成|呈)(?:了)?$")
 
 
+_PAUSE_EN = re.compile(
+    r",\s*(?:(?:and|in|all|a|an)\s+)?(?:(?:pale|light|dark|deep|bright|dull|dirty|off)[\s-]+)?$", re.I
+)
+_HOUSE_BEFORE_EN = re.compile(
+    rf"\b(?:{_HOUSE_EN}|stor(?:e?ys?|ies|eyed|ied)|floors?|levels?|courthouse|terrace|post\s+office|garage|surgery)\b",
+    re.I,
+)
+_PAINTED_EN = re.compile(
+    r"\b(?:painted|rendered|whitewashed|clad|plastered|colou?r(?:ed)?|is\s+all)\s+(?:in\s+)?(?:a\s+)?(?:(?:pale|light|dark|deep|bright|dull|dirty|off|very)[\s-]+)*$",
+    re.I,
+)
+_FACED_EN = re.compile(
+    r"[\s-]+(?:brick(?:work|s)?|render(?:ed)?|stucco|plaster|cladding|tiled?|concrete|stonework|pebbledash)\b(?!\s+(?:wall|path|paving|steps|pavement|road|street|bridge|lane))",
+    re.I,
+)
+_ALONE_ZH = re.compile(r"(?:色|砖|漆|瓷砖|外墙)*的?\s*(?:$|[，,。；;、])")
+_HOUSE_BEFORE_ZH = re.compile(rf"(?:{_HOUSE_ZH}|层|写字楼|住宅|馆|宿舍)[^。；;]{{0,14}}(?:[，,]|都是|全是|是)\s*$")
+_WALLS_ZH = re.compile(
+    r"(?:外墙|墙面|墙皮|墙体|外立面|立面|楼体|墙壁)(?:都|全|是|为|刷成|刷|涂成|涂|呈|漆成|贴|贴着|的)*[浅深淡暗明米]?$"
+)
+_STOREYS_NEXT_ZH = re.compile(r"(?:色|砖)?的?(?:\d{1,3}|[一二两三四五六七八九十]{1,3})层")
+
+
 def _colours_building(part: str, at: int, word: str) -> bool:
     end = at + len(word)
     if word.isascii():
         edges = not part[at - 1 : at].isalpha() and not part[end : end + 1].isalpha()
         if word == "cream" and re.search(r"\bice[\s-]+$", part[:at], re.I):
             return False
-        alone = part[:at].rstrip().endswith(",") and re.match(r"\s*(?:$|[,.;])", part[end : end + 4])
-        if alone and re.search(rf"\b{_HOUSE_EN}\b", part[max(0, at - 80) : at], re.I):
+        alone = _PAUSE_EN.search(part[:at]) and re.match(r"\s*(?:$|[,.;])", part[end : end + 4])
+        if alone and _HOUSE_BEFORE_EN.search(part[max(0, at - 80) : at]):
             return edges
+        if edges and (_PAINTED_EN.search(part[max(0, at - 40) : at]) or _FACED_EN.match(part, end)):
+            return True
         return edges and bool(_NEXT_EN.match(part[end : end + 60]) or _BEFORE_EN.search(part[max(0, at - 50) : at]))
     if len(word) == 1 and part[end : end + 1] in ("色", "泥"):
         return False
+    if _ALONE_ZH.match(part, end) and _HOUSE_BEFORE_ZH.search(part[max(0, at - 30) : at]):
+        return True
+    if _WALLS_ZH.search(part[max(0, at - 10) : at]) or _STOREYS_NEXT_ZH.match(part, end):
+        return True
     tail = _NEXT_ZH.match(part[end : end + 12])
     if part[end : end + 1] == "的" and part[at - 1 : at] in ("栋", "幢", "座"):
         return True

@@ -65,7 +65,7 @@ def is_street(group: Group) -> bool:
     last = group.members[-1]
     if last.kind != "name" or not last.value:
         return False
-    said = [w.lower().rstrip(".") for w in last.value.split() if not w.isdigit()]
+    said = [w.lower().rstrip(".") for w in re.split(r"[\s-]+", last.value) if not w.isdigit()]
     return bool(_STREET_ZH.search(last.value)) or (bool(said) and said[-1] in lexicon().cues["street_endings"])
 
 
@@ -114,10 +114,20 @@ class Sentence:
     """A distance in metres that was said before its thing."""
     doubted: bool = False
     """The clause before ended in a hedge: "I think | I'm near ..."."""
+    told: list[Group] = field(default_factory=list)
+    """The things of this sentence so far, in order."""
+    before: list[Group] = field(default_factory=list)
+    """Those of the sentence before."""
+    side: Place | None = None
+    """The side that was said last: left, right, a bearing."""
+    at_place: bool = False
+    """Something of this sentence is "here" by the witness's own place."""
     stood: bool = False
     """Something of this sentence is where the witness stands."""
     grounds: set[str] = field(default_factory=set)
     """Values of what the witness stands on or at, over all sentences: "the square" said again is still here."""
+    denied: bool = False
+    """The clause before ended in a denial: "I don't think | there was a crossing"."""
     joined: bool = False
     """The clause before was nothing but "beyond that"."""
     seen: dict[str, Place] = field(default_factory=dict)

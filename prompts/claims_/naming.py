@@ -172,10 +172,11 @@ def _run(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[
 
 
 def _own_article(text: str, run: list[re.Match[str]], start: int) -> bool:
-    """A capital in mid-sentence, or anywhere among Chinese: The Old Bell."""
+    """A capital in mid-sentence, before two words with capitals, or anywhere among Chinese: The Old Bell."""
     if run[0].group().lower() != "the" or len(run) < 2:
         return False
-    return _mid(text, run[0].start(), start) or _before_han(text, run[-1].end())
+    two = len(run) > 2 and run[1].group()[0].isupper() and run[1].group().lower() not in lexicon().not_names
+    return two or _mid(text, run[0].start(), start) or _before_han(text, run[-1].end())
 
 
 def _opens_name(text: str, run: list[re.Match[str]], start: int) -> bool:
@@ -243,11 +244,16 @@ def _one(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[
     if (
         head
         and kinds().get(head)
+        and head not in _ANYTHING
         and (kinds()[head].group in ("place", "transport") or piece[-1] in ("park", "bridge", "cemetery"))
         and not _names_street(run)
     ):
         named.head = head
     yield named
+
+
+_ANYTHING = {"restaurant", "supermarket", "hairdresser", "shop", "gift", "clothes", "butcher", "furniture"}
+"""Kinds that a name's last word does not state: a Hill Tavern or a Mercer Grocery may be anything by now."""
 
 
 def _before_han(text: str, end: int) -> bool:

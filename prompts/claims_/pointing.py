@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from prompts.claims_.carrying import Carrying
 from prompts.claims_.groups import HAN, Group, put
+from prompts.claims_.labels import SAME
 from prompts.claims_.marks import Mark, Place
+from prompts.claims_.standing import Standing
 
 _PRE_EN = re.compile(
     r"\s*(?:\(?is\b|are\b|was\b|were\b|there\b|there'?s|i\s|you\s|we\s|stands?\b|lies\b|runs?\b|stood\b|lay\b|it'?s\b|has\b|can\b|see\b|=|:)",
@@ -17,6 +18,9 @@ _IT_IS = re.compile(r"\s*(?:but\s+|and\s+)?(?:it'?s|it\s+(?:is|was)|they'?re)\b|
 _IS = re.compile(
     r"\s*(?:which\s+|that\s+)?(?:is|are|was|were|lies?|stands?|sits?)\b[\w\s]{0,24}$|\s*(?:就|是|也)?在?$", re.I
 )
+_BOTH = re.compile(
+    r"^\s*(?:and\s+|but\s+)?(?:they'?re\s+|they\s+are\s+)?(?:both|all)\b(?:\s+of\s+(?:it|them))?|(?:都|全)在?$", re.I
+)
 _RATHER = re.compile(
     r"\b(?:or\s+rather|rather|i\s+mean|make\s+that|sorry|no\s+wait|correction)\b|不对|应该说|准确", re.I
 )
@@ -26,11 +30,13 @@ _LIST = re.compile(
 )
 
 
-class Pointing(Carrying):
+class Pointing(Standing):
     """The part of a clause that follows directions seen from the witness."""
 
     def _point(self, mark: Mark) -> None:
-        place = Place(type=mark.type, bearing=mark.bearing, offset=mark.turn)
+        place = self._said(mark)
+        if place is None or (not self.groups and self._all_of_them(mark, place)):
+            return
         before = [
             g
             for g in self.groups
@@ -50,6 +56,23 @@ class Pointing(Carrying):
             self._put_right(self.sentence.last, place)
         elif not (self.sentence.pending and self._exact(place)):
             self.sentence.carry, self.sentence.pending = place, True
+
+    def _said(self, mark: Mark) -> Place | None:
+        """The place a direction means; "on that side" is the side said last."""
+        if mark.value != SAME:
+            return Place(type=mark.type, bearing=mark.bearing, offset=mark.turn)
+        side = self.sentence.side
+        return None if side is None else Place(type=side.type, bearing=side.bearing, offset=side.offset)
+
+    def _all_of_them(self, mark: Mark, place: Place) -> bool:
+        """ "Two pubs, the Bell and the Crown, both ahead"; "All on the left, though"."""
+        if not _BOTH.search(self.text[self.clause.start : mark.start]):
+            return False
+        things = self.sentence.told or self.sentence.before
+        for group in things:
+            if not group.place.settled and not group.by_self:
+                put(group.place, place)
+        return bool(things)
 
     def _open_to(self, new: Place, old: Place) -> bool:
         """Whether a place is still to be said, or is made more exact: "across the road to the north"."""
