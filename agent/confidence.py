@@ -45,21 +45,30 @@ class Confidence:
     judge: str = "none"
     """Whose probabilities the weights were fitted with; ``none``: with no judge's."""
 
-    def posterior(self, features: Mapping[str, Features], prior: Prior) -> Posterior:
-        """The posterior over the cells in ``features``, elsewhere and outside."""
+    def posterior(self, features: Mapping[str, Features], prior: Prior, *, mapped: bool = True) -> Posterior:
+        """The posterior over the cells in ``features``, elsewhere and outside.
+
+        ``mapped``: whether any of them has map facts, as all had that weights were ever fitted on.
+        """
         ids = list(features)
         logs = log_weights(self.weights, [features[i] for i in ids], prior)
         p = np.exp(logs - np.logaddexp.reduce(logs))
-        # Weights that expect a judge's probabilities promise nothing where it judged no tile.
-        fits = self.judge == "none" or any(f.p_match is not None for f in features.values())
-        unjudged = f"uncalibrated: the weights were fitted with the judge, which judged nothing here ({self.note})"
+        why_not = self._unlike(features, mapped)
         return Posterior(
             cells={tile: float(v) for tile, v in zip(ids, p[:-2], strict=True)},
             elsewhere=float(p[-2]),
             outside=float(p[-1]),
-            calibrated=self.calibrated and fits,
-            note=unjudged if self.calibrated and not fits else self.note,
+            calibrated=self.calibrated and not why_not,
+            note=f"uncalibrated: {why_not} ({self.note})" if self.calibrated and why_not else self.note,
         )
+
+    def _unlike(self, features: Mapping[str, Features], mapped: bool) -> str:
+        """Why fitted weights promise nothing here; empty where they do."""
+        if self.judge != "none" and all(f.p_match is None for f in features.values()):
+            return "the weights were fitted with the judge, which judged nothing here"
+        if not mapped:
+            return "the weights were fitted on tiles with map facts, and these have none"
+        return ""
 
 
 def load(judge: str, encoder: str, path: Path = PARAMETERS) -> Confidence:

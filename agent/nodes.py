@@ -122,7 +122,8 @@ def _checks(state: State, context: Context) -> dict[str, list[Json]]:
 async def confidence(state: State, runtime: Runtime[Context]) -> State:
     """The posterior over the shortlisted cells, the rest of the gallery and outside, and what each clue did to it."""
     found = features_of(state)
-    posterior = runtime.context.kit.confidence.posterior(found, Prior.from_json(state["prior"]))
+    mapped = bool(state["checks"])
+    posterior = runtime.context.kit.confidence.posterior(found, Prior.from_json(state["prior"]), mapped=mapped)
     order = [j.tile_id for j in Ranking.from_json(state["ranking"]).judgements]
     _show(runtime, "judged", order, posterior.cells)
     change: State = {"posterior": posterior.to_json(), "effects": {}}
@@ -229,6 +230,7 @@ def result_json(state: State, context: Context, explained: Sequence[Told]) -> Js
         "judge": {"backend": context.backend, "model": context.model},
         "encoder": context.encoder,
         "explanations": authors(explained),
+        "reasons": context.reasons,
         "usage": state["usage"],
     }
     note = order_note(result["candidates"], result["gate"])

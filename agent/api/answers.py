@@ -56,6 +56,9 @@ class ResultOut(Answer):
     (null: on no lead at all); null for a method without a gate, and in answers kept from before gates were recorded."""
     order_note: dict[str, str] | None = None
     """Said, as {en, zh}, where a candidate comes after one that has a lower confidence than it."""
+    reasons: str = "written"
+    """How the tiles shown were explained: ``read`` off the judge, ``written`` by it, or ``auto``, read where it was
+    taught that; answers kept from before this was recorded were written."""
     judge: dict[str, Any]
     encoder: str
 

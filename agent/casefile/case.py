@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,7 @@ from PIL import Image
 from agent.casefile.archive import read
 from agent.casefile.check import Verified, verify_bytes
 from agent.casefile.errors import CaseError
+from agent.judged import Reasons
 from agent.kept import KeptReasons, KeptScore
 from agent.ledger import active
 from agent.rerankers.gate import FittedGate
@@ -59,6 +60,14 @@ class Case:
         return None if kept is None else FittedGate.from_json(kept)
 
     @property
+    def reasons(self) -> Reasons:
+        """How the judge was asked to explain; files from before this was recorded had it write."""
+        kept: Reasons = self.case.get("reasons", "written")
+        if kept not in get_args(Reasons):
+            raise ValueError(f"{kept!r} is no way to explain")
+        return kept
+
+    @property
     def result(self) -> Json:
         """The answer in the form of :func:`agent.nodes.result_json`, as far as it is told from."""
         return {
@@ -74,6 +83,7 @@ class Case:
             "effects": self.posterior["effects"],
             "method": self.case["method"],
             "gate": self.case.get("gate"),
+            "reasons": self.reasons,
             "judge": self.case["judge"],
             "encoder": self.case["encoder"],
             "usage": self.trace["usage"],

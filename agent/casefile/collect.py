@@ -144,6 +144,7 @@ def _case(source: Source, context: Context) -> Json:
         },
         "method": result["method"],
         "gate": result.get("gate"),
+        "reasons": result.get("reasons", "written"),
         "judge": result["judge"],
         "prompt": _prompt(source.state),
         "encoder": result["encoder"],

@@ -170,7 +170,7 @@ async def _explained(
 ) -> list[Told]:
     """Reasons for exactly those candidates that had them."""
     then = {c["tile_id"]: c for c in case.candidates}
-    context = Context(gallery=gallery, retriever=None, kit=kit, reranker=create("identity", kit))
+    context = Context(gallery=gallery, retriever=None, kit=kit, reranker=create("identity", kit), reasons=case.reasons)
     found = []
     for judgement in judged:
         had = then[judgement.tile_id]["explanation"] is not None

@@ -14,6 +14,7 @@ from case_kit import context_of, entries_of
 from desk_fakes import FakeGallery, FakeJudge, FakeRetriever
 
 from agent.casefile import CaseError, archive, case_bytes, pdf, replay_case
+from agent.casefile.case import open_case
 from agent.casefile.replay import Replay
 from agent.desk import open_desk
 from agent.rerankers import Kit, create, gate
@@ -187,3 +188,13 @@ async def test_an_infinite_margin_survives_json(tmp_path: Path, monkeypatch: pyt
     assert (await replay_case(path)).reproduced
     kept = Cascade(Kit(), margin=math.inf).fitted
     assert FittedGate.from_json(json.loads(json.dumps(kept.to_json(), allow_nan=False))) == kept
+
+
+async def test_how_the_judge_explained_is_written_down_and_asked_for_again(tmp_path: Path) -> None:
+    path = await written(tmp_path)
+    assert open_case(path).reasons == "auto"
+    older = rewrite(path, lambda case: {k: v for k, v in case.items() if k != "reasons"})
+    assert open_case(older).reasons == "written"
+    strange = rewrite(path, lambda case: {**case, "reasons": "sung"})
+    with pytest.raises(CaseError, match="sung"):
+        await replay_case(strange)

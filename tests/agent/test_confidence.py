@@ -203,3 +203,14 @@ def test_weights_fitted_with_a_judge_are_calibrated_only_where_it_judged(
     features = {"a": Features(retrieval=3.0, p_match=p), "b": Features(retrieval=2.0)}
     found = fitted.posterior(features, Prior.of(SCORES))
     assert (found.calibrated, found.note.startswith("uncalibrated")) == (calibrated, not calibrated)
+
+
+def test_weights_fitted_on_map_facts_promise_nothing_where_there_are_none() -> None:
+    fitted = Confidence(calibrated=True, note="calibrated on 5 queries", judge="mini")
+    features = {"a": Features(retrieval=3.0, p_match=0.7), "b": Features(retrieval=2.0, p_match=0.2)}
+    prior = Prior.of(SCORES)
+    bare = fitted.posterior(features, prior, mapped=False)
+    assert not bare.calibrated
+    assert "map facts" in bare.note
+    assert bare.cells == fitted.posterior(features, prior).cells
+    assert Confidence().posterior(features, prior, mapped=False).note == Confidence().note
