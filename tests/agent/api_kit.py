@@ -18,6 +18,7 @@ import numpy as np
 import uvicorn
 from desk_fakes import FakeJudge
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from PIL import Image
 
 from agent.api.app import create_app
@@ -31,6 +32,7 @@ from retriever.types import Claim
 
 ANN, BOB = "ann-key-0123456789abcdef", "bob-key-0123456789abcdef"
 KEYS = f"ann={ANN};bob={BOB}"
+TEXT = "There is a cafe here and a pharmacy."
 
 
 @cache
@@ -121,3 +123,17 @@ def events(text: str) -> list[tuple[str, str]]:
         if "event" in fields:
             found.append((fields["event"], fields["data"]))
     return found
+
+
+def locate(client: TestClient, key: str = ANN, **body: Any) -> dict[str, Any]:
+    answer = client.post("/v1/locate", json={"text": TEXT, **body}, headers=auth(key))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def say(client: TestClient, thread: str, key: str = ANN, **body: Any) -> Any:
+    return client.post(f"/v1/threads/{thread}/messages", json=body, headers=auth(key))
+
+
+def code(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
