@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from desk_fakes import FakeJudge
 
-from agent.casefile import case_bytes
+from agent.casefile import archive, case_bytes
 from agent.context import Context
 from agent.desk import Desk, open_desk
 from agent.rerankers import Kit, create
@@ -105,3 +105,11 @@ def entries_of(data: bytes) -> dict[str, bytes]:
 
 def document(data: bytes, name: str) -> Any:
     return json.loads(entries_of(data)[f"{name}.json"])
+
+
+def rewritten(data: bytes, **documents: Callable[[Any], Any]) -> bytes:
+    """The case with other documents and a manifest that fits them."""
+    entries = {k: v for k, v in entries_of(data).items() if k != archive.MANIFEST}
+    for name, change in documents.items():
+        entries[f"{name}.json"] = archive.json_bytes(change(json.loads(entries[f"{name}.json"])))
+    return archive.pack(archive.with_manifest(entries))

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from case_kit import PromptedJudge, context_of, entries_of, town, town_case
+from case_kit import PromptedJudge, context_of, entries_of, rewritten, town, town_case
 from desk_fakes import FakeGallery, FakeJudge, FakeRetriever
 
-from agent.casefile import CaseError, archive, case_bytes, pdf, replay_case, versions
+from agent.casefile import case_bytes, replay_case, versions
 from agent.casefile import replay as replaying
-from agent.desk import Desk, open_desk
+from agent.desk import open_desk
 from agent.kept import KeptJudge
 from agent.rerankers import Kit, create
-from retriever.main import main
 
 Replay = replaying.Replay
 TEXT = "There is a church here and a cafe."
-
-
-@pytest.fixture(autouse=True)
-def _quick_papers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Chinese font costs a second for every PDF, and none is looked at here."""
-    monkeypatch.setattr(pdf, "chinese_font", lambda: None)
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Path:
-    path = tmp_path / "case.zip"
-    path.write_bytes(town_case())
-    return path
+pytestmark = pytest.mark.usefixtures("quick_papers")
 
 
 def states(found: Replay) -> dict[str, str]:
@@ -49,17 +34,9 @@ def told(found: Replay, name: str) -> str:
     return next(step.told for step in found.steps if step.name == name)
 
 
-def rewritten(data: bytes, **documents: Callable[[Any], Any]) -> bytes:
-    """The case with other documents and a manifest that fits them."""
-    entries = {k: v for k, v in entries_of(data).items() if k != archive.MANIFEST}
-    for name, change in documents.items():
-        entries[f"{name}.json"] = archive.json_bytes(change(json.loads(entries[f"{name}.json"])))
-    return archive.pack(archive.with_manifest(entries))
-
-
-async def test_with_the_same_judge_and_gallery_everything_comes_out_again(case: Path, tmp_path: Path) -> None:
+async def test_with_the_same_judge_and_gallery_everything_comes_out_again(case_path: Path, tmp_path: Path) -> None:
     judge = PromptedJudge()
-    found = await replay_case(case, context=context_of(town(), judge, tmp_path))
+    found = await replay_case(case_path, context=context_of(town(), judge, tmp_path))
     assert found.reproduced
     assert set(states(found).values()) == {"same"}
     assert (found.changed, found.largest) == ((), 0.0)
@@ -69,8 +46,8 @@ async def test_with_the_same_judge_and_gallery_everything_comes_out_again(case: 
     assert Replay.from_json(found.to_json()) == found
 
 
-async def test_without_a_judge_all_that_needs_no_model_is_recomputed(case: Path) -> None:
-    found = await replay_case(case, kit=Kit(why_no_judge="the model server is down"))
+async def test_without_a_judge_all_that_needs_no_model_is_recomputed(case_path: Path) -> None:
+    found = await replay_case(case_path, kit=Kit(why_no_judge="the model server is down"))
     assert found.reproduced
     assert states(found)["judge"] == states(found)["retrieval"] == states(found)["tiles"] == "not_done"
     assert {states(found)[n] for n in ("claims", "map", "verdicts", "confidence", "order", "explanations")} == {"same"}
@@ -78,9 +55,9 @@ async def test_without_a_judge_all_that_needs_no_model_is_recomputed(case: Path)
     assert "archive's answers" in found.judge
 
 
-async def test_a_judge_that_says_something_else_is_named_with_how_much(case: Path, tmp_path: Path) -> None:
+async def test_a_judge_that_says_something_else_is_named_with_how_much(case_path: Path, tmp_path: Path) -> None:
     judge = PromptedJudge(p=dict.fromkeys(town().ids, 0.03))
-    found = await replay_case(case, context=context_of(town(), judge, tmp_path, model="toy-judge-2"))
+    found = await replay_case(case_path, context=context_of(town(), judge, tmp_path, model="toy-judge-2"))
     assert not found.reproduced
     assert changed(found)["model judge"] == ("toy-judge-1", "toy-judge-2")
     assert states(found)["verdicts"] == states(found)["confidence"] == states(found)["judge"] == "differs"
@@ -92,43 +69,43 @@ async def test_a_judge_that_says_something_else_is_named_with_how_much(case: Pat
     assert found.largest > 0.01
 
 
-async def test_a_judge_that_is_down_is_a_difference_with_its_reason(case: Path, tmp_path: Path) -> None:
-    found = await replay_case(case, context=context_of(town(), PromptedJudge(down=True), tmp_path))
+async def test_a_judge_that_is_down_is_a_difference_with_its_reason(case_path: Path, tmp_path: Path) -> None:
+    found = await replay_case(case_path, context=context_of(town(), PromptedJudge(down=True), tmp_path))
     assert not found.reproduced
     assert "does not answer" in told(found, "judge")
     assert {t.verdict[1] for t in found.tiles} == {"not_judged"}
 
 
-async def test_another_prompt_is_named(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_prompt_is_named(case_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = versions._template("judge/v1")
     assert now is not None
     monkeypatch.setattr(versions, "_template", lambda stamp: dataclasses.replace(now, sha256="f" * 64))
-    found = await replay_case(case)
+    found = await replay_case(case_path)
     then, today = changed(found)["prompt"]
     assert then.endswith(now.sha256[:8])
     assert today.endswith("@ffffffff")
 
 
-async def test_another_package_and_other_code_are_named(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_package_and_other_code_are_named(case_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = versions.at_hand()
     packages = {**here["packages"], "torch": "0.0.1"}
     del packages["scipy"]
     monkeypatch.setattr(
         versions, "at_hand", lambda: {**here, "packages": packages, "code": {**here["code"], "agent": "x"}}
     )
-    found = changed(await replay_case(case))
+    found = changed(await replay_case(case_path))
     assert found["package torch"] == (here["packages"]["torch"], "0.0.1")
     assert found["package scipy"][1] == ""
     assert set(found) == {"package torch", "package scipy", "code of agent"}
 
 
-async def test_other_weights_of_the_confidence_are_named(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_other_weights_of_the_confidence_are_named(case_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from agent.casefile import again
     from agent.confidence import Confidence
     from retriever.posterior import Weights
 
     monkeypatch.setattr(again, "load", lambda judge, encoder: Confidence(weights=Weights(match=9.0)))
-    found = await replay_case(case)
+    found = await replay_case(case_path)
     assert "weights of the confidence" in changed(found)
     # The archive's own weights are used, so the confidences come out again.
     assert states(found)["confidence"] == "same"
@@ -272,62 +249,6 @@ async def test_other_methods_are_replayed_as_far_as_they_can_be(tmp_path: Path, 
     assert ("archive's order" in told(found, "order")) == (method in ("verdict", "pairwise"))
 
 
-def test_the_terminal_fails_where_something_differs(
-    case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert _run(monkeypatch, "replay", str(case), "--backend", "none") == 0
-    assert "The verdicts come out again." in capsys.readouterr().out
-    forged = tmp_path / "forged.zip"
-    forged.write_bytes(rewritten(town_case(), posterior=lambda p: {**p, "outside": p["outside"] + 0.3}))
-    assert _run(monkeypatch, "replay", str(forged), "--backend", "none", "--json") == 1
-    found = Replay.from_json(json.loads(capsys.readouterr().out))
-    assert found.largest == pytest.approx(0.3)
-
-
-def test_the_terminal_exports_verifies_and_says_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from agent.settings import Settings
-
-    monkeypatch.setenv("SIGHTLINE_DATA_DIR", str(tmp_path / "data"))
-
-    async def told_once() -> None:
-        async with open_desk(context_of(town(), FakeJudge(), tmp_path), Settings().database()) as desk:
-            await Desk.locate(desk, "There is a bakery here.", thread="abc")
-
-    asyncio.run(told_once())
-    gallery, out = str(town().path), tmp_path / "case.zip"
-    assert _run(monkeypatch, "export", "abc", "--gallery", gallery, "--out", str(out)) == 0
-    assert _run(monkeypatch, "case", "verify", str(out)) == 0
-    capsys.readouterr()
-    assert _run(monkeypatch, "export", "abc", "--gallery", gallery, "--out", str(out)) == 2
-    assert "--force" in capsys.readouterr().err
-    assert _run(monkeypatch, "export", "nobody", "--gallery", gallery, "--out", str(tmp_path / "n.zip")) == 2
-    assert "no thread" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("weights", None), ("weights", {"match": "x"}), ("prior", {}), ("prior", {"n": 0}), ("effects", []),
-        ("outside", "x"), ("outside", None), ("prior", [1]),
-    ],
-)  # fmt: skip
-async def test_nonsense_in_a_whole_archive_is_said_plainly(tmp_path: Path, name: str, value: Any) -> None:
-    path = tmp_path / "odd.zip"
-    path.write_bytes(rewritten(town_case(), posterior=lambda p: {**p, name: value}))
-    if name == "effects":
-        assert (await replay_case(path)).reproduced
-        return
-    with pytest.raises(CaseError, match="no case file does"):
-        await replay_case(path)
-
-
-async def test_a_folder_is_no_case(tmp_path: Path) -> None:
-    with pytest.raises(CaseError, match="cannot be read"):
-        await replay_case(tmp_path)
-
-
 def _folder(path: Path) -> Path:
     path.mkdir()
     return path
@@ -348,12 +269,3 @@ async def _toy(
         for text in more:
             await desk.say(thread, text)
         return await case_bytes(desk, thread)
-
-
-def _run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr("sys.argv", ["sightline", *words])
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
