@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
@@ -138,3 +139,19 @@ def claim(number: int, value: str, **changes: Any) -> Claim:
         "id": f"c{number}", "span": f"a {value}", "kind": "object", "value": value, "relation": Relation(), **changes
     }  # fmt: skip
     return Claim(**given)
+
+
+async def cut_off(context: Any, database: Path, text: str, *, thread: str) -> None:
+    """A turn that is given up when the judge of ``context`` is asked for an explanation, which it never gives."""
+    from agent.desk import open_desk
+
+    async def explain(*args: Any) -> Any:
+        reached.set()
+        await asyncio.Event().wait()
+
+    reached, context.kit.judge.explain = asyncio.Event(), explain
+    async with open_desk(context, database) as desk:
+        asked = asyncio.create_task(desk.ask(text, thread=thread, query_id="q1"))
+        await reached.wait()
+        asked.cancel()
+        await asyncio.wait([asked])

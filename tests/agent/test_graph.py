@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_fakes import FakeGallery, FakeJudge, FakeRetriever, claim
+from desk_fakes import FakeGallery, FakeJudge, FakeRetriever, claim, cut_off
 
 from agent import conversation
 from agent.answer import _worded
@@ -203,17 +202,8 @@ async def test_threads_do_not_mix_and_outlive_the_desk(gallery: FakeGallery, tmp
 
 
 async def test_a_turn_that_was_cut_off_is_finished_without_judging_again(gallery: FakeGallery, tmp_path: Path) -> None:
-    class Hangs(FakeJudge):
-        async def explain(self, *args: Any) -> Any:
-            reached.set()
-            await asyncio.Event().wait()
-
-    reached, database = asyncio.Event(), tmp_path / "threads.sqlite"
-    async with open_desk(desk_context(gallery, Hangs()), database) as desk:
-        asked = asyncio.create_task(desk.ask(TEXT, thread="t", query_id="q1"))
-        await reached.wait()
-        asked.cancel()
-        await asyncio.wait([asked])
+    database = tmp_path / "threads.sqlite"
+    await cut_off(desk_context(gallery, FakeJudge()), database, TEXT, thread="t")
     again = FakeJudge()
     async with open_desk(desk_context(gallery, again), database) as desk:
         state = await desk.resume("t")

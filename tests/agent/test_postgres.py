@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_fakes import FakeGallery, FakeJudge, FakeRetriever
+from desk_fakes import FakeGallery, FakeJudge, FakeRetriever, cut_off
 
 from agent.checkpoints import SETTING
 from agent.context import Context
@@ -89,19 +89,8 @@ async def test_threads_are_there_again_and_nothing_of_them_is_in_a_file(gallery:
 
 
 async def test_a_turn_that_was_cut_off_is_finished_without_judging_again(gallery: FakeGallery, tmp_path: Path) -> None:
-    reached = asyncio.Event()
-
-    class Hangs(FakeJudge):
-        async def explain(self, *args: Any) -> Any:
-            reached.set()
-            await asyncio.Event().wait()
-
     database = tmp_path / "threads.sqlite"
-    async with open_desk(context(gallery, Hangs()), database) as desk:
-        asked = asyncio.create_task(desk.ask(TEXT, thread="cut", query_id="q1"))
-        await reached.wait()
-        asked.cancel()
-        await asyncio.wait([asked])
+    await cut_off(context(gallery, FakeJudge()), database, TEXT, thread="cut")
     again = FakeJudge()
     async with open_desk(context(gallery, again), database) as desk:
         state = await desk.resume("cut")
