@@ -15,9 +15,13 @@ import yaml
 from aiohttp import web
 from PIL import Image
 
+from finetune.annotate.config import load_config
+from finetune.annotate.describe import DescriptionRow, run_describe
+from finetune.annotate.desk import Desk, store_path
 from finetune.annotate.ocr import OcrRow, Reading
 from finetune.annotate.photos import collect, photos
 from finetune.annotate.rows import write_rows
+from finetune.annotate.store import opened
 from finetune.annotate.vehicles import run_drop
 
 Body = Mapping[str, Any]
@@ -172,3 +176,12 @@ def photo_run(folder: Path, n: int, *, readings: Mapping[int, tuple[Reading, ...
     write_rows(run / "ocr.jsonl", rows)
     run_drop(run)
     return run
+
+
+ONE_CALL = (PROMPT_TOKENS * 1000.0 + COMPLETION_TOKENS * 10_000.0) / 1e6
+
+
+def describe(run: Path, config: Path, **change: Any) -> tuple[list[DescriptionRow], Desk]:
+    with opened(store_path(run)) as store:
+        desk = Desk(load_config(config).model_copy(update=change), store)
+        return asyncio.run(run_describe(run, desk, "en")), desk
