@@ -23,6 +23,9 @@ def index(
     encoder: Annotated[
         str, typer.Option(help="A shipped model, a bundle's folder, or an open_clip model NAME or NAME:PRETRAINED.")
     ] = "sightline-mini",
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or cuda:N; else as SIGHTLINE_DEVICE says, else auto.")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Pictures per forward pass.", min=1)] = 32,
     force: Annotated[bool, typer.Option("--force", help="Embed again even where a fitting index is there.")] = False,
 ) -> None:
@@ -32,7 +35,7 @@ def index(
     from retriever.retrieve import build_index, index_folder
 
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-    tiles, model = Gallery.open(gallery), Encoder.load(encoder)
+    tiles, model = Gallery.open(gallery), Encoder.load(encoder, device=device)
     folder = index_folder(tiles.path, encoder)
     if not force and _fits(folder, model.id, tiles.sha256):
         console.print(f"{folder} is up to date: {len(tiles)} tiles")

@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from retriever.device import device_for, home, put, room, steady
 from retriever.errors import ModelError
 from retriever.models import CONFIG, PROVENANCE, TOKENIZER, WEIGHTS, check_finite, find_model, load_weights, read_json
+from retriever.preprocess import BoxResize as BoxResize
+from retriever.preprocess import shrink as shrink
 from retriever.tokenizer import OpenClipTokenizer, OwnTokenizer, TextTokenizer, Tokens
 from retriever.types import canonical_json
 
@@ -34,7 +37,10 @@ class TruncationWarning(UserWarning):
 
 
 class Encoder:
-    """Texts and pictures to unit vectors of one space. Deterministic; always in evaluation mode."""
+    """Texts and pictures to unit vectors of one space. Deterministic; always in evaluation mode.
+
+    The model computes where its weights lie (:attr:`device`); what goes in and what comes out is on the CPU.
+    """
 
     def __init__(
         self,
@@ -55,18 +61,38 @@ class Encoder:
         self.provenance = dict(provenance or {})
 
     @classmethod
-    def load(cls, name_or_path: str | Path = "sightline-mini", *, context_length: int = CONTEXT) -> Encoder:
+    def load(
+        cls, name_or_path: str | Path = "sightline-mini", *, context_length: int = CONTEXT, device: str | None = None
+    ) -> Encoder:
         """A bundle by name or folder, or an open_clip model ``NAME`` or ``NAME:PRETRAINED`` (tag or weights file).
 
-        ``context_length`` is for open_clip models, whose context is stretched to it; a bundle has its own.
-        Raises ``ModelError`` where there is no such model or its weights do not fit.
+        ``context_length`` is for open_clip models, whose context is stretched to it; a bundle has its own. ``device``
+        is as :func:`retriever.device.device_for` takes it. Raises ``ModelError`` where there is no such model or
+        device and where its weights do not fit.
         """
         import open_clip
 
+        place = device_for(device)
         architecture, _, pretrained = str(name_or_path).partition(":")
         if architecture in open_clip.list_models() and not Path(name_or_path).exists():
-            return _load_open_clip(cls, architecture, pretrained, context_length)
-        return _load_bundle(cls, find_model(name_or_path))
+            return _load_open_clip(cls, architecture, pretrained, context_length).to(place)
+        return _load_bundle(cls, find_model(name_or_path)).to(place)
+
+    def to(self, device: torch.device) -> Encoder:
+        """Moves the weights; the encoder stays the same one, ``id`` included. Raises ``ModelError`` without room."""
+        with steady(device):
+            self.model.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        first = next(self.model.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    def put(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor on the encoder's device."""
+        return put(tensor, self.device)
 
     @property
     def dim(self) -> int:
@@ -86,20 +112,33 @@ class Encoder:
         batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
         return np.concatenate([self.encode_pixels([self.preprocess(image) for image in batch]) for batch in batches])
 
-    def encode_pixels(self, pixels: Sequence[torch.Tensor]) -> Floats:
+    def encode_pixels(self, pixels: torch.Tensor | Sequence[torch.Tensor]) -> Floats:
         """float32 [B, D], each row of length 1, from what ``preprocess`` made, in one forward pass."""
-        with torch.inference_mode():
-            return self._stack([self.model.encode_image(torch.stack(list(pixels)))])  # type: ignore[operator]
+        batch = pixels if isinstance(pixels, torch.Tensor) else torch.stack(list(pixels))
+        with torch.inference_mode(), steady(self.device):
+            return self._stack([self.model.encode_image(self.put(batch))])  # type: ignore[operator]
+
+    def room(self, batch: int) -> torch.Tensor:
+        """Memory for what the model reads of ``batch`` pictures, [B, ...], not filled; see :meth:`fill`."""
+        one = self.preprocess(Image.new("RGB", (64, 64)))
+        return room((batch, *one.shape), one.dtype, self.device)
+
+    def fill(self, image: Image.Image, out: torch.Tensor) -> None:
+        """What ``preprocess`` makes of a picture, into one row of :meth:`room`."""
+        if isinstance(self.preprocess, BoxResize):
+            self.preprocess.fill(image, out)
+        else:
+            out.copy_(self.preprocess(image))
 
     def _text(self, ids: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            return text_features(self.model, ids)
+        with torch.inference_mode(), steady(self.device):
+            return text_features(self.model, self.put(ids))
 
     def _stack(self, parts: Sequence[torch.Tensor]) -> Floats:
         if not parts:
             return np.zeros((0, self.dim), np.float32)
-        vectors: Floats = F.normalize(torch.cat(list(parts)).float(), dim=-1).numpy()
-        return vectors
+        # Normalised on the CPU wherever the model computed, by the same arithmetic.
+        return home(F.normalize(torch.cat([part.cpu() for part in parts]).float(), dim=-1))
 
 
 def _report(batches: Sequence[Tokens], texts: int, context: int) -> None:
@@ -177,31 +216,6 @@ def weights_hash(model: nn.Module) -> str:
         digest.update(f"{key} {value.dtype} {tuple(value.shape)};".encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-class BoxResize:
-    """RGB, averaged down to ``size`` pixels square, then normalised: what the mini models see of a tile."""
-
-    def __init__(self, *, size: int, mean: Sequence[float], std: Sequence[float]) -> None:
-        self.size = size
-        self._mean = torch.tensor(mean).view(3, 1, 1)
-        self._std = torch.tensor(std).view(3, 1, 1)
-
-    def __call__(self, image: Image.Image) -> torch.Tensor:
-        """float32 [3, size, size]"""
-        return self.normalise(torch.from_numpy(shrink(image, self.size)).permute(2, 0, 1))
-
-    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
-        """uint8 [..., 3, H, W] to float32 of the same shape."""
-        return (pixels.float() / 255.0 - self._mean) / self._std
-
-
-def shrink(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """uint8 [size, size, 3]: RGB, area-averaged."""
-    rgb = image.convert("RGB")
-    if rgb.size != (size, size):
-        rgb = rgb.resize((size, size), Image.Resampling.BOX)
-    return np.array(rgb)
 
 
 def build_model(config: Mapping[str, Any]) -> nn.Module:

@@ -151,12 +151,17 @@ class Gallery:
 
     def image(self, id: str) -> Image.Image:  # noqa: A002
         """The tile's picture, RGB, ``px`` x ``px``. Raises ``GalleryError`` where it is missing or damaged."""
+        return self.opened_image(id).convert("RGB")
+
+    def opened_image(self, id: str) -> Image.Image:  # noqa: A002
+        """As :meth:`image`, for who only reads it: RGB files are not copied once more."""
         path = self.image_path(id)
         try:
             with Image.open(path, formats=PICTURES) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise ValueError(f"{picture.width} x {picture.height} pixels are more than {MAX_PIXELS:,}")
-                return picture.convert("RGB")
+                picture.load()
+                return picture if picture.mode == "RGB" else picture.convert("RGB")
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise GalleryError(
                 f"the picture {path} is missing or damaged ({error}): build the gallery again"

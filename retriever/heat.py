@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from retriever.device import home, steady
 from retriever.encoder import Encoder, Floats, text_features
 from retriever.errors import ModelError
 from retriever.heat_.relevance import Layers, chosen, rows, tape_for
@@ -59,7 +60,7 @@ def text_heat(
     read, spans = token_spans(encoder.tokenizer, text)
     if not any(end > start for start, end in spans):
         raise ModelError("the text has no tokens to colour; describe the place in a sentence or more")
-    ids = encoder.tokenizer([text]).ids
+    ids = encoder.put(encoder.tokenizer([text]).ids)
     heats = []
     for part in _batches(images, batch_size):
         side = _text_side(encoder, ids.expand(len(part), -1), text_layers)
@@ -112,14 +113,14 @@ def _text_side(encoder: Encoder, ids: Tensor, layers: Layers) -> _Side:
         tower=tower,
         layers=chosen(tower, layers, "text"),
         run=lambda: text_features(encoder.model, ids),
-        shaped=lambda row: row.cpu().numpy(),
+        shaped=home,
     )
 
 
 def _image_side(encoder: Encoder, images: Sequence[Image.Image], layers: Layers) -> _Side:
     model: Any = encoder.model
     tower = image_tower(model, encoder.name)
-    pixels = torch.stack([encoder.preprocess(image) for image in images])
+    pixels = encoder.put(torch.stack([encoder.preprocess(image) for image in images]))
     return _Side(
         tower=tower,
         layers=chosen(tower, layers, "image"),
@@ -132,8 +133,7 @@ def _grid(row: Tensor, tower: Tower, name: str) -> Floats:
     patches = row[:, tower.prefix :]
     if patches.shape[1] != tower.grid[0] * tower.grid[1]:
         raise ModelError(f"{name} has {patches.shape[1]} patches where its grid is {tower.grid}: they have no places")
-    grid: Floats = patches.reshape(-1, *tower.grid).cpu().numpy()
-    return grid
+    return home(patches.reshape(-1, *tower.grid))
 
 
 def _pairs(encoder: Encoder, query: _Side, tiles: _Side) -> tuple[Floats, Floats, Floats]:
@@ -142,7 +142,7 @@ def _pairs(encoder: Encoder, query: _Side, tiles: _Side) -> tuple[Floats, Floats
     A pair's similarity depends on no other pair, so the gradient of the sum is every pair's own. It is scaled by the
     model's temperature as in training: with several layers the size of the gradients weighs against R's identity.
     """
-    with torch.enable_grad():
+    with torch.enable_grad(), steady(encoder.device):
         ends = [_taped(side, encoder.name) for side in (query, tiles)]
         cosines = (F.normalize(ends[0][0].float(), dim=-1) * F.normalize(ends[1][0].float(), dim=-1)).sum(-1)
         scale = getattr(encoder.model, "logit_scale", torch.zeros(())).detach().exp()
@@ -154,12 +154,12 @@ def _pairs(encoder: Encoder, query: _Side, tiles: _Side) -> tuple[Floats, Floats
     for (side, call), grad in zip(kept, found, strict=True):
         attention = ends[side][1].kept[call]
         grads[side][call] = torch.zeros_like(attention) if grad is None else grad
-    with torch.no_grad():
+    with torch.no_grad(), steady(encoder.device):
         own, theirs = (
             side.shaped(rows(side.tower, side.layers, tape, grad))
             for side, (_, tape), grad in zip((query, tiles), ends, grads, strict=True)
         )
-    return cosines.detach().cpu().numpy(), theirs, own
+    return home(cosines), theirs, own
 
 
 def _taped(side: _Side, name: str) -> tuple[Tensor, Tape]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +22,17 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 AHEAD = 2
-"""Batches that are made ready ahead of the model; what they hold is all the memory this takes."""
+"""Batches that are made ready ahead of the model; with the one in the model they are all the memory this takes."""
 READERS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Batch:
+    ids: Sequence[str]
+    pixels: torch.Tensor
+    """[N, ...] as the model reads it, a row for each id, of which those in ``bad`` hold nothing."""
+    bad: dict[str, str]
+    """Why there is no picture, by id."""
 
 
 def embed_gallery(
@@ -31,42 +41,53 @@ def embed_gallery(
     *,
     batch: int = 32,
     readers: int = READERS,
+    ahead: int = AHEAD,
     on_tiles: Callable[[int], None] | None = None,
 ) -> tuple[Floats, dict[str, str]]:
-    """float32 [N, D] by ``gallery.ids``, and why tiles have no vector, by id; their rows are zeros."""
-    vectors: list[Floats] = []
+    """float32 [N, D] by ``gallery.ids``, and why tiles have no vector, by id; their rows are zeros.
+
+    With ``ahead`` 0 nothing is read while the model works: every core reads, then every core computes.
+    """
+    vectors = np.zeros((len(gallery), encoder.dim), np.float32)
     skipped: dict[str, str] = {}
-    nothing = np.zeros(encoder.dim, np.float32)
-    for ids, ready in _prepared(gallery, encoder, batch, readers):
-        pixels = {}
-        for tile_id, found in zip(ids, ready, strict=True):
-            if isinstance(found, GalleryError):
-                skipped[tile_id] = str(found)
-            else:
-                pixels[tile_id] = found
-        rows = dict(zip(pixels, encoder.encode_pixels(list(pixels.values())), strict=True)) if pixels else {}
-        vectors.append(np.stack([rows.get(tile_id, nothing) for tile_id in ids]))
+    done = 0
+    for ready in _prepared(gallery, encoder, batch, readers, ahead):
+        good = [row for row, tile_id in enumerate(ready.ids) if tile_id not in ready.bad]
+        if good:
+            pixels = ready.pixels[good] if ready.bad else ready.pixels
+            vectors[[done + row for row in good]] = encoder.encode_pixels(pixels)
+        skipped |= ready.bad
+        done += len(ready.ids)
         if on_tiles:
-            on_tiles(len(ids))
-    return np.concatenate([np.zeros((0, encoder.dim), np.float32), *vectors]), skipped
+            on_tiles(len(ready.ids))
+    return vectors, skipped
 
 
-def _prepared(
-    gallery: Gallery, encoder: Encoder, batch: int, readers: int
-) -> Iterator[tuple[Sequence[str], list[torch.Tensor | GalleryError]]]:
-    """Batches of ids, each with what the model reads of its pictures or why there is none."""
+def _prepared(gallery: Gallery, encoder: Encoder, batch: int, readers: int, ahead: int) -> Iterator[_Batch]:
+    """Batches in the order of the ids. A batch's memory is used again once the next one is asked for."""
 
-    def one(tile_id: str) -> torch.Tensor | GalleryError:
+    def one(tile_id: str, out: torch.Tensor) -> str:
         try:
-            return encoder.preprocess(gallery.image(tile_id))
+            encoder.fill(gallery.opened_image(tile_id), out)
         except GalleryError as error:
-            return error
+            return str(error)
+        return ""
 
-    chunks = (gallery.ids[i : i + batch] for i in range(0, len(gallery), batch))
+    waiting: deque[tuple[Sequence[str], torch.Tensor, list[Future[str]]]] = deque()
+    free: list[torch.Tensor] = []
+
+    def first() -> Iterator[_Batch]:
+        ids, room, futures = waiting.popleft()
+        told = dict(zip(ids, (future.result() for future in futures), strict=True))
+        yield _Batch(ids=ids, pixels=room[: len(ids)], bad={tile_id: why for tile_id, why in told.items() if why})
+        free.append(room)
+
     with ThreadPoolExecutor(readers) as pool:
-        waiting = [(ids, [pool.submit(one, i) for i in ids]) for ids in islice(chunks, AHEAD)]
+        for start in range(0, len(gallery), batch):
+            ids = gallery.ids[start : start + batch]
+            room = free.pop() if free else encoder.room(min(batch, len(gallery)))
+            waiting.append((ids, room, [pool.submit(one, *each) for each in zip(ids, room[: len(ids)], strict=True)]))
+            if len(waiting) > ahead:
+                yield from first()
         while waiting:
-            ids, futures = waiting.pop(0)
-            ready = [future.result() for future in futures]
-            waiting += [(more, [pool.submit(one, i) for i in more]) for more in islice(chunks, 1)]
-            yield ids, ready
+            yield from first()

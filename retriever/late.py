@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from retriever.device import home, steady
 from retriever.encoder import Encoder, Floats, text_states
 from retriever.errors import ModelError
 
@@ -34,12 +35,12 @@ def all_text_tokens(encoder: Encoder, text: str) -> tuple[Floats, int]:
     if pool not in ("argmax", "eos") or not hasattr(tower, "ln_final"):
         raise ModelError(f"{encoder.name} has no text tower of open_clip's own with an end token: maxsim cannot use it")
     ids = encoder.tokenizer([text]).ids
-    with torch.inference_mode():
-        states = text_states(encoder.model, ids)
+    with torch.inference_mode(), steady(encoder.device):
+        states = text_states(encoder.model, encoder.put(ids))
         rows = project(states, tower.text_projection)[0]  # type: ignore[union-attr]
     end_id: Any = getattr(tower, "text_eos_id", getattr(tower, "eos_id", None))
     end = ids[0].argmax() if pool == "argmax" else torch.eq(ids[0], end_id).int().argmax()
-    return rows.float().numpy(), int(end)
+    return home(rows), int(end)
 
 
 def patches(encoder: Encoder, image: Image.Image) -> Floats:
@@ -52,16 +53,16 @@ def patches(encoder: Encoder, image: Image.Image) -> Floats:
     tower: Any = encoder.model.visual
     if not isinstance(tower, VisionTransformer) or tower.attn_pool is not None:
         raise ModelError(f"{encoder.name} has no plain vision transformer, so it has no patches for maxsim")
-    with torch.inference_mode():
+    pixels = encoder.preprocess(image)[None]
+    with torch.inference_mode(), steady(encoder.device):
         found = tower.forward_intermediates(
-            encoder.preprocess(image)[None],
+            encoder.put(pixels),
             indices=1,
             normalize_intermediates=True,
             intermediates_only=True,
             output_fmt="NLC",
         )["image_intermediates"]
-        rows: Floats = project(found[-1], tower.proj)[0].float().numpy()
-    return rows
+        return home(project(found[-1], tower.proj)[0])
 
 
 def project(states: torch.Tensor, head: Any) -> torch.Tensor:

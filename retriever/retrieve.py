@@ -49,14 +49,17 @@ class Retriever:
         self._names = NameIndex.load(index_folder(gallery.path, encoder) / names.FILE, gallery=gallery.sha256)
 
     @classmethod
-    def open(cls, gallery_path: Path | str, encoder: str = DEFAULT_ENCODER) -> Retriever:
-        """Raises ``GalleryError``, and ``IndexMismatch`` where `sightline index` has not been run for this gallery."""
+    def open(cls, gallery_path: Path | str, encoder: str = DEFAULT_ENCODER, *, device: str | None = None) -> Retriever:
+        """``device`` is the encoder's, as :meth:`Encoder.load` takes it.
+
+        Raises ``GalleryError``, and ``IndexMismatch`` where `sightline index` has not been run for this gallery.
+        """
         gallery = Gallery.open(gallery_path)
 
         def load() -> tuple[Encoder, VectorIndex]:
             from retriever.encoder import Encoder
 
-            model = Encoder.load(encoder)
+            model = Encoder.load(encoder, device=device)
             folder = index_folder(gallery.path, encoder)
             return model, VectorIndex.load(folder, encoder=model.id, gallery=gallery.sha256)
 

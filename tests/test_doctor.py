@@ -67,3 +67,15 @@ def test_one_examination_that_breaks_spoils_no_other(tmp_path: Path, monkeypatch
     findings = doctor.examine()
     assert any("no such thing" in f.found for f in findings)
     assert any(f.name == "fonts" for f in findings)
+
+
+@pytest.mark.parametrize(("asked", "status", "told"), [("auto", "ok", "cpu"), ("cuda:1", "missing", "torch sees none")])
+def test_the_encoders_device_is_told_and_one_that_is_not_there_is_a_gap(
+    app: typer.Typer, monkeypatch: pytest.MonkeyPatch, asked: str, status: str, told: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setenv("SIGHTLINE_DEVICE", asked)
+    found = next(f for f in doctor.examine() if f.name == "encoder's device")
+    assert found.status == status
+    assert told in found.found
+    assert bool(found.todo) == (status == "missing")

@@ -81,7 +81,7 @@ class Tiles:
     def _encoder(self) -> Encoder:
         from retriever.encoder import Encoder
 
-        return Encoder.load()
+        return Encoder.load(device="cpu")  # what it picks must not depend on the machine
 
     @cached_property
     def _pool(self) -> list[int]:
