@@ -79,6 +79,8 @@ def _road(mark: Mark, value: str, relation: Relation) -> tuple[str, Relation]:
         return "road", Relation(type="here", bearing_deg=mark.bearing)
     if relation.type == "bearing":
         return ("road", Relation(type="near")) if value in ROAD_FORMS else ("object", relation)
+    if value == "curved" and relation.type in ("left", "right"):
+        return "road", Relation(type="here")
     if value in ROAD_FORMS and relation.type == "near" and relation.anchor is None:
         return "road", Relation(type="here")
     return "road", relation

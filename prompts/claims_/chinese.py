@@ -65,6 +65,8 @@ def _heading(match: re.Match[str]) -> Mark | None:
         return None
     if named["c3"] and not re.search(r"(?:^|[\s，。,;；我们人头正着是车走骑跑开])$", before):
         return None
+    if named["c3"] and _FAR.search(match.string[max(0, match.start() - 8) : match.start()]):
+        return None
     bearing = bearing_zh(named["c"] or named["c2"] or named["c3"])
     return None if bearing is None else Mark(start=match.start(), end=match.end(), role="heading", bearing=bearing)
 
@@ -99,6 +101,7 @@ def _role(role: str) -> Builder:
     return lambda m: Mark(start=m.start(), end=m.end(), role=role)  # type: ignore[arg-type]
 
 
+_FAR = re.compile(r"(?:米|里|\d\s*m|met(?:er|re)s?|步)\s*$", re.I)
 _THEN_SEEN = re.compile(
     r"(?:望去|看去|看)，?(?:就|也|还)?(?:有|是|能|可以)|(?:走|去|过去|步行|开|骑)?[^，。,]{0,10}?(?:就(?:是|有|到)|有|是|能看)"
 )
@@ -107,8 +110,8 @@ C2 = C.replace("?P<c>", "?P<c2>")
 C2B = C.replace("?P<c>", "?P<c3>")
 _BEFORE_BARE = r"(?:(?<=^)|(?<=[\s，。,;；、：:在到于往向朝我离再是]))"
 _AFTER_BARE = (
-    rf"(?=(?:(?:大约|大概|差不多|不到|将近|接近|快|约|走|隔|再|离我|距我|相距|方向){{0,2}}(?:{numbers.NUMBER_ZH}|几|十几|好几)(?:来|多|几)?"
-    r"(?:公里|千米|公尺|米|步|条街|个街区|个路口|m(?![a-z])|km))|是|有|为|就|还有|好像|应该|可能|似乎|一点|不远|[，。,;；]|\s*$)"
+    rf"(?=(?:(?:大约|大概|差不多|不到|将近|接近|快|\s|约|走|隔|再|离我|距我|相距|方向){{0,2}}(?:{numbers.NUMBER_ZH}|几|十几|好几)(?:来|多|几)?"
+    r"(?:公里|千米|公尺|米|步|条街|个街区|个路口|m(?![a-z])|km))|是|有|为|就|还有|好像|应该|可能|似乎|一点|不远|\s*corner|\s+side|全|只|[，。,;；]|\s*$)"
 )
 _SELF = (
     r"(?:我们?|咱们?|俺|本人|记者|事发地点|事发地|案发地点|案发地|报案人|起火建筑|目标|各位|大家|当事人|目击者|我方|他|她)"
@@ -143,11 +146,13 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (rf"以{C}", _compass),
     (r"(?P<h>\d{1,2}|十[一二]?|[一二两三四五六七八九])点钟?(?:方向|方位|位置)", _clock),
     (rf"(?:正|偏)?{C}(?:侧|边|面|方向|方|部)(?P<lean>偏[东南西北])?(?!门)", _compass),
-    (rf"(?<=[路街河江]){C}(?=是|有|为|那|的|一|几|边|侧|，|,)", _compass),
+    (rf"(?<=[路街河江]){C}(?=是|有|为|那|的|一|几|边|侧|只|全|，|,)", _compass),
     (rf"{_BEFORE_BARE}(?:正|偏)?{C}{_AFTER_BARE}", _bare),
     (rf"正{C}(?=是|有|为)", _compass),
     (r"直走(?=就?是|就?有|到|能看)", _dir("front")),
     (r"(?<!再)(?<!续)往(?P<side>前)(?:直?走)?(?!面|方|边)", _side),
+    (rf"(?<=其){C}(?=约|大|不|有|是|侧|\d|[一二两三四五六七八九十几])", _compass),
+    (rf"{C}(?:缘|首|侧)", _compass),
     (rf"(?:的)?{C}(?:角|端|头)(?!门)", _corner),
     (rf"偏{C}(?=一点|一些|的|有|是|，|,)", _compass),
     (
@@ -163,9 +168,12 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (r"(?:面|眼|跟|身)(?P<side>前)", _side),
     (r"(?:正)?(?P<side>后)(?:面|方|边|头|侧)", _side),
     (r"(?:身|背|屋|房)(?P<side>后)|背面", lambda m: Mark(start=m.start(), end=m.end(), role="dir", type="behind")),
-    (r"(?:我们?的?|身)(?:旁边?|边)|(?:我们?的?)?头顶(?:上方?|的)?", _dir("here")),
+    (
+        r"(?:我们?的?|身)(?:旁边?|边)|(?:我们?的?)?头顶(?:上方?|的)?|(?<!山)脚(?:底下|下)(?=踩|是|就|的|有|踏)|(?:我们?家|公司|宿舍|我们?)(?:的)?楼下(?=就|是|有|也)",
+        _dir("here"),
+    ),
     (r"(?:的)?(?:大)?(?:门口|门前|楼下|正门|大门口|入口处?|出口处?|脚下|门外|[东南西北正后侧]门口?)", _dir("here")),
-    (r"(?:的)?(?:旁边|边上|隔壁)", _dir("near", direct=True)),
+    (r"(?:的)?(?:旁边|边上|隔壁|旁(?=\s*(?:[，。,;；]|$)))", _dir("near", direct=True)),
     (r"(?:的)?(?:附近|周围|四周|不远处|周边|一带)", _dir("near")),
     (r"(?:之间|中间)(?=的|有|，|。|$|夹|那)|夹在", _dir("between")),
     (

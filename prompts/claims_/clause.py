@@ -134,6 +134,8 @@ class Clause(Pointing):
             put(anchor.place, Place(type=mark.type))
         elif mark.direct and mark.type == "along" and subject in after:
             put(anchor.place, self._along(anchor))
+        elif mark.type == "bearing" and mark.bearing is not None and self._reversed(mark, subject, anchor):
+            put(anchor.place, Place(type="bearing", bearing=(mark.bearing + 180.0) % 360.0))
         elif self._stands_there(mark, anchor):
             put(subject.place, Place(type="bearing", bearing=mark.bearing))
         elif not subject.place.settled:
@@ -162,6 +164,11 @@ class Clause(Pointing):
     def _stands_there(self, mark: Mark, anchor: Group) -> bool:
         """South *side* of the square in which the witness stands is south of the witness."""
         return mark.type == "bearing" and (anchor.place.type == "here" or self._known_ground(anchor))
+
+    def _reversed(self, mark: Mark, subject: Group, anchor: Group) -> bool:
+        """The hotel in which the witness is lies west of the embassy: so the embassy is to the east."""
+        stands = subject.place.type == "here" or self._known_ground(subject)
+        return not mark.direct and stands and not anchor.place.settled and not self._known_ground(anchor)
 
     def _known_ground(self, anchor: Group) -> bool:
         return not anchor.place.settled and any(m.value in self.sentence.grounds for m in anchor.members)

@@ -111,7 +111,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         rf"\b{_MY}\s+back\s+(?:is|was)\s+(?:turned\s+)?(?:to|against|towards)\b|\bturn(?:ing)?\s+{_MY}\s+back\s+(?:to|on)\b",
         _dir("behind", anchored=True, direct=True),
     ),
-    (r"\b(?:on\s+|at\s+)?(?:the\s+)?corner\s+of\b", _dir("here", anchored=True, direct=True)),
+    (r"\b(?:on\s+|at\s+)?(?:the\s+)?corner\s+of\b|\bcnr\b(?:\s+of\b)?", _dir("here", anchored=True, direct=True)),
     (r"\bacross\s+from\b", _dir("across", anchored=True)),
     (r"\bacross\s+(?:the|this|a)\b", _dir("across", anchored=True)),
     (r"\b(?:opposite|opp)\b", _dir("across", maybe=True)),
@@ -182,7 +182,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         _dir("near", anchored=True, direct=True),
     ),
     (
-        r"\b(?:i'?m|i\s+am|i\s+was|i'?ve|we'?re|we\s+are|we\s+were|(?:he|she|they)\s+(?:is|was|were|are)|you'?re|you\s+are|i\s+(?:just\s+|always\s+|usually\s+|often\s+|now\s+|then\s+)?(?:stand|sit|stay|live|work|stop(?:ped)?|wait(?:ed)?|park(?:ed)?)|we\s+(?:stand|sit|stay|live|stopped)|standing|stood|sitting|sat|waiting|parked|stuck|stopped|reporting|spawned|located|accident|incident|collision|emergency|my\s+(?:house|flat|hotel|location|position|place)\s+is|dropping|crawling|lingering|queu(?:e)?ing|sheltering|stranded|perched|lost(?=\s+(?:in|at|on|near|by|outside|under))|broken\s+down|pulled\s+(?:up|over)|(?:meet|pick)(?:ing)?\s+(?:me|us)(?:\s+up)?|i'?ll\s+(?:be|wait|meet\s+you)|(?:spot|place)'?s(?=\s+(?:under|in|at|on|by|outside|inside)))\b",
+        r"\b(?:i'?m|i\s+am|i\s+was|i'?ve|we'?re|we\s+are|we\s+were|(?:he|she|they)\s+(?:is|was|were|are)|you'?re|you\s+are|i\s+(?:just\s+|always\s+|usually\s+|often\s+|now\s+|then\s+)?(?:stand|sit|stay|live|work|stop(?:ped)?|wait(?:ed)?|park(?:ed)?)|we\s+(?:stand|sit|stay|live|stopped)|standing|stood|sitting|sat|waiting|parked|stuck|stopped|reporting|spawned|located|accident|incident|collision|emergency|my\s+(?:house|flat|hotel|location|position|place)\s+is|dropping|crawling|lingering|queu(?:e)?ing|sheltering|stranded|perched|lost(?=\s+(?:in|at|on|near|by|outside|under))|broken\s+down|pulled\s+(?:up|over)|(?:meet|pick)(?:ing)?\s+(?:me|us)(?:\s+up)?|meet(?=\s+(?:at|in|on|by|outside|under|inside)\b)|i'?ll\s+(?:be|wait|meet\s+you)|(?:spot|place)'?s(?=\s+(?:under|in|at|on|by|outside|inside)))\b",
         _role("self"),
     ),
     (

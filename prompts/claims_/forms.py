@@ -19,12 +19,12 @@ _POINT = rf"{WORDY}(?:ern)?|{LETTERS}|N|S|E|W"
 _WAY_EN = r"(?:streets?|roads?|lanes?|alleys?|alleyways?|paths?|footpaths?|avenues?|passages?|way|carriageway|boulevard|hutong|pavement|sidewalk)"
 _WAY_ZH = r"(?:路|街|街道|马路|道路|胡同|巷子?|小巷|道)"
 _ROADS = [
-    ("one_way", r"\bone[\s-]?way\b|单行(?:道|路|线|街|(?![本李]))|单向(?:道|车道|行驶|街道)"),
+    ("one_way", r"\bone[\s-]?way\b|单行(?:道|路|线|街|(?![本李]))|单向(?:道|车道|行驶|街道|走|通行)|\bone\s+direction\s+only\b|\bonly\s+(?:in\s+)?one\s+direction\b"),
     ("dead_end", r"\bdead[\s-]?end(?:s|ed)?\b|\bcul[\s-]de[\s-]sacs?\b|\bno\s+through\s+road\b|死胡同|断头路|死路|死巷"),
-    ("curved", rf"\b(?:{_WAY_EN}|it|that|which)\s+(?:\w+\s+){{0,2}}?(?:curves?|bends?|winds|twists|curving|bending)\b|\b(?:and|then)\s+(?:curves|bends|winds)\b|\b(?:curv(?:ed|ing|y)|winding|bendy|twisting)\s+(?:\w+\s+)?{_WAY_EN}\b|\bat\s+the\s+(?:bend|curve)\b|\b(?:a|the)\s+(?:sharp\s+|slight\s+|gentle\s+)?(?:bend|curve)\s+in\s+the\s+{_WAY_EN}\b|{_WAY_EN}\s+(?:is|was)\s+(?:\w+\s+)?(?:curved|winding|curvy|bendy)"
+    ("curved", rf"\b(?:{_WAY_EN}|it|that|which)\s+(?:\w+\s+){{0,2}}?(?:curves?|bends?|winds|twists|curving|bending)\b|\b(?:and|then)\s+(?:curves|bends|winds)\b|\b(?:curves|bends|kinks|winds|veers|swings)\s+(?:off\s+|away\s+|round\s+|around\s+|slightly\s+|sharply\s+)*(?:to\s+(?:the|my)\s+)?(?:left|right)\b|\b(?:curv(?:ed|ing|y)|winding|bendy|twisting)\s+(?:\w+\s+)?{_WAY_EN}\b|\bat\s+the\s+(?:bend|curve)\b|\b(?:a|the)\s+(?:sharp\s+|slight\s+|gentle\s+)?(?:bend|curve)\s+in\s+the\s+{_WAY_EN}\b|{_WAY_EN}\s+(?:is|was)\s+(?:\w+\s+)?(?:curved|winding|curvy|bendy)"
      rf"|{_WAY_ZH}(?:是|很|有点|有些|比较)*(?:弯|拐弯|曲)|弯弯曲曲|弯曲的|弯道|拐弯处"),
     ("straight", rf"\b(?:dead|perfectly|completely|absolutely)\s+straight\b(?!\s+(?:ahead|on|up|in))|\b(?:long\s+|very\s+|perfectly\s+|dead\s+)*straight\s+(?:\w+\s+)?{_WAY_EN}\b|\b{_WAY_EN}\s+(?:\w+\s+)?(?:is|was|runs|goes)\s+(?:\w+\s+)?(?:dead\s+)?straight\b(?!\s+(?:ahead|to|into|on))|笔直|很直的?|直直的|{_WAY_ZH}(?:是|很|非常)+直"),
-    ("narrow", rf"\bnarrow(?:ish)?\b(?=(?:[\s,-]+\w+){{0,3}}\s+{_WAY_EN}\b)|\b{_WAY_EN}\b(?:\s+\w+){{0,3}}?\s+(?:is|was|are)\s+(?:\w+\s+)?(?:\w+\s+)?(?:narrow|tight)\b|(?<=very\s)narrow\b|(?:很|比较|非常|特别|有点|挺|狭)窄|窄(?=的?(?:小)?(?:{_WAY_ZH}))|狭窄|窄窄的"),
+    ("narrow", rf"\bnarrow(?:ish)?\b(?=(?:[\s,-]+\w+){{0,3}}\s+{_WAY_EN}\b)|\b{_WAY_EN}\b(?:\s+\w+){{0,3}}?\s+(?:is|was|are)\s+(?:\w+\s+)?(?:\w+\s+)?(?:narrow|tight)\b|(?<=very\s)narrow\b|(?<=street,\s)narrow\b|(?<=road,\s)narrow\b|(?<=lane,\s)narrow\b|(?<=alley,\s)narrow\b|(?<=path,\s)narrow\b|(?:很|比较|非常|特别|有点|挺|狭)窄|窄(?=的?(?:小)?(?:{_WAY_ZH}))|狭窄|窄窄的|窄(?=到|得)|越走越窄"),
     ("wide", rf"\b(?:wide|broad)\b(?=(?:[\s,-]+\w+){{0,2}}\s+{_WAY_EN}\b)|\b{_WAY_EN}\b(?:\s+\w+){{0,3}}?\s+(?:is|was|are)\s+(?:\w+\s+)?(?:\w+\s+)?(?:wide|broad)\b|(?:很|好|比较|非常|特别|挺|十分)(?:宽|阔)(?:阔|敞)?|宽(?:阔|敞)?的(?=.{{0,4}}{_WAY_ZH})|宽阔"),
 ]  # fmt: skip
 _JUNCTIONS = [
@@ -145,7 +145,7 @@ _FACED_EN = re.compile(
 _ALONE_ZH = re.compile(r"(?:色|砖|漆|瓷砖|外墙)*的?\s*(?:$|[，,。；;、])")
 _HOUSE_BEFORE_ZH = re.compile(rf"(?:{_HOUSE_ZH}|层|写字楼|住宅|馆|宿舍)[^。；;]{{0,14}}(?:[，,]|都是|全是|是)\s*$")
 _WALLS_ZH = re.compile(
-    r"(?:外墙|墙面|墙皮|墙体|外立面|立面|楼体|墙壁)(?:都|全|是|为|刷成|刷|涂成|涂|呈|漆成|贴|贴着|的)*[浅深淡暗明米]?$"
+    r"(?:外墙|墙面|墙皮|墙体|外立面|立面|楼体|墙壁)(?:都|全|是|为|刷成|刷|涂成|涂|呈|漆成|贴|贴着|的)*[浅深淡暗明]?$"
 )
 _STOREYS_NEXT_ZH = re.compile(r"(?:色|砖)?的?(?:\d{1,3}|[一二两三四五六七八九十]{1,3})层")
 
@@ -166,6 +166,8 @@ def _colours_building(part: str, at: int, word: str) -> bool:
         return False
     if _ALONE_ZH.match(part, end) and _HOUSE_BEFORE_ZH.search(part[max(0, at - 30) : at]):
         return True
+    if word == "黄" and part[at - 1 : at] == "米":
+        return False
     if _WALLS_ZH.search(part[max(0, at - 10) : at]) or _STOREYS_NEXT_ZH.match(part, end):
         return True
     tail = _NEXT_ZH.match(part[end : end + 12])

@@ -9,7 +9,7 @@ import re
 
 from prompts.claims_ import numbers
 from prompts.claims_.compass import WORDY
-from prompts.claims_.facing import HOUR, ME, MY, clock, clock_words
+from prompts.claims_.facing import HOUR, ME, MY, clock, clock_words, compass
 from prompts.claims_.marks import Builder, Mark
 from retriever.types import RelationType
 
@@ -52,6 +52,7 @@ EN: list[tuple[str, Builder]] = [
     (rf"\b(?:the\s+)?(?P<side>left|right)[\s-]*(?:hand\s+)?(?:edge|half|third|part|of|side\s+of)\s+(?:of\s+)?(?:the\s+)?{_FRAME}\b", _side),
     (r"\b(?:from\s+)?(?:left\s+to\s+right|right\s+to\s+left)\b", lambda m: Mark(start=m.start(), end=m.end(), role="join")),
     (rf"\b(?:on|from)\s+(?:all|every|three|most)\s+sides?(?:\s+(?:except|but|save)\s+(?:for\s+)?(?:the\s+)?{WORDY})?\b|\ball\s+(?:a)?round\b", _dir("near")),
+    (r"\b(?P<c>(?:north|south)[\s-]?(?:east|west)|north|south|east|west)\s*(?:那边|那侧|边|方向|侧|面)", compass),
     (r"\bvanishing\s+point\b|\b(?:right\s+)?in\s+(?:my|our|your)\s+face\b|\bin\s+front\s+of\s+the\s+(?:camera|lens|windscreen|photographer)\b", _dir("front")),
     (rf"\b(?:if\s+(?:i|you)\s+)?turn(?:ing)?\s+(?:a)?round\b|\bbehind\s+of\s+{ME}|\bin\s+(?:my|our|the)\s+(?:rear[\s-]*view\s+)?mirror\b|\b(?:at|on)\s+(?:my|our)\s+heels\b|\bbehind\s+{MY}\s+(?:back|stool|chair|seat|bench|table|tent|car|van)\b", _dir("behind")),
     (r"\bback\b(?=\s*(?:[,.;)]|$|there\b|along\b|towards?\b))", lambda m: _back(m)),

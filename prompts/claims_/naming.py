@@ -125,7 +125,8 @@ def capitals(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
     part = text[start:end]
     letters = [c for c in part if c.isalpha() and c.isascii()]
     for match in _STREET_GERMAN.finditer(part):
-        if match.group()[0].isupper() and len(match.group()) > 5:
+        led = re.search(r"[A-ZÀ-Þ][\w'’-]+\s$", part[: match.start()])
+        if match.group()[0].isupper() and len(match.group()) > 5 and not led:
             yield _name(start + match.start(), start + match.end(), raw[start + match.start() : start + match.end()])
     if letters and sum(c.isupper() for c in letters) > 0.8 * len(letters) and len(letters) > 14:
         return
@@ -150,6 +151,8 @@ def _continues(text: str, run: list[re.Match[str]], token: re.Match[str]) -> boo
     if not run:
         return False
     gap, word = text[run[-1].end() : token.start()], token.group()
+    if "." in gap and _names_street(run) and run[-2].group().lower() not in lexicon().not_names:
+        return False
     if gap.strip(" .") or len(gap) > 2 or ("." in gap and len(run[-1].group()) > 3):
         return False
     return word[0].isupper() or word[0].isdigit() or word.lower() in lexicon().cues["connectors"]
@@ -261,7 +264,7 @@ def _before_han(text: str, end: int) -> bool:
 
 
 _IS_THERE = re.compile(
-    r"\s+(?:on|to)\s+(?:my|the|your)\s+(?:left|right)\b|(?:\s+is|'s)\s+(?:(?:right|just|directly|straight|also|about)\s+)*(?:behind|ahead|in\s+front|on\s+(?:my|the)|to\s+(?:my|the)|at\s+my|opposite|across|next\s+to"
+    r"\s+(?:on|to)\s+(?:my|the|your)\s+(?:left|right)\b|'s\s+the\b|\s+(?:(?:just|directly|due|immediately|straight)\s+)+(?:north|south|east|west|ahead|opposite|behind|across)|(?:\s+is|'s)\s+(?:(?:right|just|directly|straight|also|about)\s+)*(?:behind|ahead|in\s+front|on\s+(?:my|the)|to\s+(?:my|the)|at\s+my|opposite|across|next\s+to"
     r"|\w+\s+(?:m|met\w+)\b|north|south|east|west)\b"
 )  # fmt: skip
 

@@ -22,6 +22,8 @@ def places_zh(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
         while first > max(at, match.start() - 6) and "一" <= text[first - 1] <= "鿿" and text[first - 1] not in breaks:
             first -= 1
         stem = text[first : match.start()]
+        if led := _DIRECTION_ZH.match(stem):
+            first, stem = first + led.end(), stem[led.end() :]
         while stem and stem not in describe and (stem[0] in "边面侧方" or _leads(stem)):
             first, stem = first + 1, stem[1:]
         if (
@@ -42,7 +44,10 @@ def places_zh(text: str, raw: str, start: int, end: int) -> Iterator[Mark]:
 
 
 _LANE_ZH = re.compile(r"(?:[一二三四五六七八九十\d]{1,2}段)?(?:\d{1,4}巷)?(?:\d{1,4}弄)?")
-_NOT_STEMS = {"马路", "道路", "街道", "公交", "附近"}
+_DIRECTION_ZH = re.compile(
+    r"(?:正|偏)?[东南西北左右前后](?:[东南西北])?(?:[侧面头端角缘边方]|手边?)|[上下]方|远处|近处|尽头|[路街][东南西北]"
+)
+_NOT_STEMS = {"马路", "道路", "街道", "公交", "附近", "下错", "坐错", "走错", "木栈", "江边步", "湖边步", "河边步"}
 
 
 def _leads(stem: str) -> bool:

@@ -39,16 +39,16 @@ _MEETS = re.compile(
     re.I,
 )
 _AT_ZH = re.compile(
-    r"(?:在|位于|地址(?:好像|应该|可能)?是)(?:一[个条家座栋间所处片]|这[个条家座]|那[个条家座]|[个条家座])?(?:[一-鿿]{0,5}的)?[\s“「\"大小老窄很]*$"
+    r"(?:在|位于|地址(?:好像|应该|可能)?是)(?:(?:[负地下]*[一二三四五六七八九十\d]+|顶)[楼层]的?)?(?:一[个条家座栋间所处片]|这[个条家座]|那[个条家座]|[个条家座])?(?:[一-鿿]{0,5}的)?[\s“「\"大小老窄很]*$"
 )
 
 _ARRIVED_ZH = re.compile(
-    r"(?:(?<![看见找听得遇碰想提走感收赶])到(?:达|了)?|走[到进上]了?|来到了?|赶到了?|跑到了?|开[到进上]了?|拐[进到]了?|转进了?|走在|踏上了?|上了|进了)(?:一[个条家座栋间所处片]|这[个条家座]|那[个条家座]|[个条家座])?(?:[一-鿿]{0,4}的)?[\s“「\"大小老窄很]*$"
+    r"(?:(?<![看见找听得遇碰想提走感收赶])到(?:达|了)?|走[到进上]了?|来到了?|赶到了?|跑到了?|开[到进上]了?|拐[进到]了?|转进了?|走在|踏上了?|上了|进了|(?<=[我正就])[站坐躺蹲])(?:一[个条家座栋间所处片]|这[个条家座]|那[个条家座]|[个条家座])?(?:[一-鿿]{0,4}的)?[\s“「\"大小老窄很]*$"
 )
-_STAYS_ZH = re.compile(r"(?:上|里|里面|里头|内|门口|边上|口)?(?:了|啦|来了)?\s*(?:[，。,；;！!]|$)")
+_STAYS_ZH = re.compile(r"(?:上面|上|里面|里头|里|内|下面|下|门口|边上|旁边?|口)?(?:了|啦|来了)?\s*(?:[，。,；;！!]|$)")
 _MINE = re.compile(
-    r"^\s*(?:and\s+)?(?:(?:my|our)\s+(?:building|house|place|block|hotel|flat|office|shop|store|street|road|terrace)|ours|mine)(?:'s|\s+is|\s+has)\s+(?:(?:the|a|an|only|one|all|painted)\s+)*(?:\w+\s+){0,2}$"
-    r"|^\s*(?:我们?家|咱家|我们?(?:那|这)?[栋幢]?楼|我们公司|我们学校)(?:就|也)?是(?:那|这|一)?[栋幢座个]?[\s的]*$",
+    r"^\s*(?:and\s+)?(?:(?:my|our)\s+(?:building|house|place|block|hotel|flat|office|shop|store|street|road|terrace)|ours|mine)(?:'s|\s+is|\s+has)\s+(?:(?:the|a|an|only|one|all|painted)\b\s*)*"
+    r"|^\s*(?:我们?家|咱家|我们?(?:那|这)?[栋幢]?楼|我们公司|我们学校)(?:就|也)?是(?:那|这|一)?[栋幢座个]?",
     re.I,
 )
 _IS_HERE = re.compile(
@@ -65,6 +65,7 @@ _THE_ZH = re.compile(r"\s*(?:这[条个]?|整[条个])?[小大窄]?")
 _IS_SO_ZH = re.compile(r"(?:子|上)?(?:很|好|挺|特别|非常|比较|只|又|窄|宽|直|弯|不)|(?:就)?是(?!不是|什么|哪)")
 _INSIDE_ZH = re.compile(
     r"(?:的)?(?:里头|里面|里边|里|内|上面|上|底下|下面|下|外头|外面|外)(?:等|呢|吧)?\s*(?:[，。,；;！!]|$)"
+    r"|(?:[一二三四五六七八九十\d]+楼|大堂|大厅|门口|外面|里面?)?(?:见面?|集合|碰头|碰面|等(?:你|我|你们|您))\s*(?:[，。,；;！!吧啊]|$)"
 )
 
 
@@ -120,7 +121,12 @@ class Standing(Carrying):
         lead = self.text[self.clause.start : first.start]
         if any(m.role in ("dir", "neg") for m in self.marks):
             return False
-        return bool(_MINE.match(lead) or _IS_HERE.fullmatch(_undescribed(lead)) or self._this_place(first, lead))
+        if mine := _MINE.match(self.text, self.clause.start, self.clause.end):
+            for group in self.groups:
+                if not group.place.settled and group.end > mine.end():
+                    put(group.place, Place(type="here"))
+            return True
+        return bool(_IS_HERE.fullmatch(_undescribed(lead)) or self._this_place(first, lead))
 
     def _this_place(self, first: Group, lead: str) -> bool:
         """ "The square is not large", 巷子很窄: nobody would say so of one that is elsewhere."""
@@ -180,4 +186,6 @@ class Standing(Carrying):
         if len(self.groups) > 1 or mark.value not in _GROUNDS or any(m.role in ("dir", "neg") for m in self.marks):
             return False
         alone = self.text[self.clause.start : self.clause.end].strip() == self.text[first.start : first.end]
-        return bool(_THIS_IS.match(lead)) or (alone and mark.kind == "road" and self.sentence.last is None)
+        last = self.sentence.last
+        goes_on = last is None or (last.by_self and last.place.type == "here")
+        return bool(_THIS_IS.match(lead)) or (alone and mark.kind == "road" and goes_on)

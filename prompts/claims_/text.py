@@ -13,7 +13,7 @@ MAX_WORDS_CLAUSE = 240
 """Characters after which an unpunctuated sentence is cut at a space: keeps all later work linear in the text."""
 
 WORD = re.compile(r"[A-Za-zÀ-ɏ]+(?:'[A-Za-zÀ-ɏ]+)*|\d+|[一-鿿]")
-_ABBREVIATION = re.compile(r"(?<![A-Za-z])(?:St|Dr|Mr|Mrs|Ms|No|approx|ca|Ave|Rd|Sq|vs|e\.g|i\.e|etc|[A-Z])\.$")
+_ABBREVIATION = re.compile(r"(?<![A-Za-z])(?:St|Dr|Mr|Mrs|Ms|approx|ca|Ave|Rd|Sq|vs|e\.g|i\.e|etc|[A-Z])\.$")
 _STOP = re.compile(r"[.!?;。！？；\n\r]+")
 _COMMA = re.compile(
     r"[,，:：()（）—–]|\s-\s|\.{2,}"
@@ -88,6 +88,8 @@ def sentences(text: str) -> list[Stretch]:
 def _inside(text: str, at: int) -> bool:
     following = text[at + 1 : at + 2]
     if following.isdigit() and text[at - 1 : at].isdigit():
+        return True
+    if following == " " and text[at + 2 : at + 3].isdigit() and text[max(0, at - 2) : at] in ("No", "no"):
         return True
     return bool(_ABBREVIATION.search(text[max(0, at - 8) : at + 1])) and following == " "
 
