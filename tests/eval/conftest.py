@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
 from arena_kit import LOAD, town_gallery
 
@@ -9,8 +12,12 @@ from eval.testset import FROZEN
 from eval.testset.judging import in_order
 from retriever.encoder import Encoder
 from retriever.gallery import Gallery
+from retriever.pages import driver
 from retriever.pair_frozen import FrozenSet, load_frozen
 from retriever.pairs import Pair
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture
@@ -35,3 +42,9 @@ def frozen() -> FrozenSet:
 def few(frozen: FrozenSet) -> tuple[Pair, ...]:
     """Whole places from every part of it."""
     return tuple(in_order(frozen.pairs, 400))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with driver.chromium() as opened:
+        yield opened
