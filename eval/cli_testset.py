@@ -53,7 +53,7 @@ Seed = Annotated[int, typer.Option(help="Of the random row and the resampling.")
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """How a judge is put through pairs: the command's options."""
+    """How a judge is put through pairs: the command's options. Raises ``EvaluationError`` for names that are none."""
 
     judge: str
     server: str
@@ -65,6 +65,14 @@ class Asking:
     views: Path | None
     galleries: Path
     data: Path | None
+
+    def __post_init__(self) -> None:
+        from eval.protocol import EvaluationError
+
+        if self.judge and self.judge not in JUDGES:
+            raise EvaluationError(f"there is no judge {self.judge!r}; known: {', '.join(JUDGES)}, or give --server URL")
+        if self.backend not in BACKENDS:
+            raise EvaluationError(f"--backend {self.backend!r} is none of {', '.join(BACKENDS)}")
 
     @property
     def name(self) -> str:
@@ -98,11 +106,11 @@ def frozen(
 ) -> None:
     """Accuracy, AUROC, stances and EN/ZH agreement on the frozen match pairs, beside the controls."""
     modes, reasons = _modes(saw), _reasons(stances, evidence)
+    asking = Asking(judge=judge, server=server, backend=backend, limit=limit, reasons=reasons,
+                    heat=heat, views=views, galleries=galleries, data=data)  # fmt: skip
     test = _set(folder, others)
     systems = [_system(path, test) for path in predictions or []]
     if judge or server:
-        asking = Asking(judge=judge, server=server, backend=backend, limit=limit, reasons=reasons,
-                        heat=heat, views=views, galleries=galleries, data=data)  # fmt: skip
         systems += _judged(asking, test, view, modes, out)
     _print(test, systems, seed, as_json)
 
@@ -193,11 +201,10 @@ def _ask(asking: Asking, pairs: Sequence[Pair], saw: str, out: Path) -> list[Pai
     from agent.serving_open import open_judge
     from eval.testset.judging import Galleries, QueryPictures, run
 
-    _known(asking)
     pictures = None if asking.views is None else QueryPictures(asking.views)
     chosen, err = _chosen(pairs, asking), Console(stderr=True)
     opened = open_judge(
-        backend=asking.backend,  # type: ignore[arg-type]  # checked by _known
+        backend=asking.backend,  # type: ignore[arg-type]  # checked when made
         url=asking.server or None,
         say=lambda line: err.print(line, highlight=False),
     )
@@ -214,15 +221,6 @@ def _ask(asking: Asking, pairs: Sequence[Pair], saw: str, out: Path) -> list[Pai
     finally:
         opened.stop()
     return chosen
-
-
-def _known(asking: Asking) -> None:
-    from eval.protocol import EvaluationError
-
-    if asking.judge and asking.judge not in JUDGES:
-        raise EvaluationError(f"there is no judge {asking.judge!r}; known: {', '.join(JUDGES)}, or give --server URL")
-    if asking.backend not in BACKENDS:
-        raise EvaluationError(f"--backend {asking.backend!r} is none of {', '.join(BACKENDS)}")
 
 
 def _chosen(pairs: Sequence[Pair], asking: Asking) -> list[Pair]:

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from testset_kit import command
 
 from eval.protocol import EvaluationError
 from eval.testset import FROZEN
@@ -121,18 +121,29 @@ def test_predictions_are_read_and_strange_ones_refused(few, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_the_command_scores_a_file(few, tmp_path: Path) -> None:
-    from typer import Typer
-
-    from eval.cli import register
-
-    app = Typer()
-    register(app)
     path = tmp_path / "mine.jsonl"
     path.write_text(
         "".join(json.dumps({"pair_id": p.id, "verdict": "match"}) + "\n" for p in few[:40]), encoding="utf-8"
     )
-    result = CliRunner().invoke(app, ["eval", "testset", "--predictions", str(path), "--json"])
+    result = command("--predictions", str(path), "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["slices"][0]["rows"][-1]["name"] == "mine"
     assert report["slices"][0]["rows"][-1]["scores"]["n"] == 40
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--judge", "mini-judge", "--saw", "smell"], "not smell"),
+        (["--judge", "mini-judge", "--stances", "--evidence"], "there is only one"),
+        (["--judge", "nobody"], "no judge 'nobody'"),
+        (["--judge", "mini-judge", "--backend", "gpu"], "'gpu' is none of"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_before_a_judge_is_opened(
+    words: list[str], said: str, tmp_path: Path
+) -> None:
+    result = command(*words, "--limit", "2", "--out", str(tmp_path / "answers.jsonl"))
+    assert result.exit_code
+    assert said in str(result.exception)

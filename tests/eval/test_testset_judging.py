@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from testset_kit import command
 
 from eval.cli_testset import _answers, _file, _others
 from eval.protocol import EvaluationError
@@ -154,3 +156,33 @@ def test_the_order_of_asking_keeps_a_place_together_and_mixes_areas(frozen) -> N
     assert sum(a != b for a, b in pairwise(places)) + 1 == len(set(places))
     assert len({p.area for p in chosen}) >= 8
     assert in_order(frozen.pairs, 100) == chosen[:100]
+
+
+@pytest.mark.slow
+def test_the_command_asks_a_judge_in_each_mode_and_lets_it_go(
+    town_pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+
+    class Client:
+        async def close(self) -> None:
+            ended.append("client")
+
+    class Asked(FakeJudge):
+        def __init__(self, client: Client, *, saw: str) -> None:
+            super().__init__()
+            self.client, self.name = client, f"fake+judge@1+{saw}"
+
+    opened = SimpleNamespace(client=Client(), stop=lambda: ended.append("server"))
+    monkeypatch.setattr("agent.serving_open.open_judge", lambda **_: opened)
+    monkeypatch.setattr("agent.judge.Judge", Asked)
+    write_pairs(tmp_path / "pairs.jsonl", town_pairs)
+    said = command(
+        "--pairs", str(tmp_path / "pairs.jsonl"), "--judge", "mini-judge", "--saw", "pixels", "--saw", "facts",
+        "--galleries", str(tmp_path / "galleries"), "--out", str(tmp_path / "out.jsonl"), "--limit", "3", "--json",
+    )  # fmt: skip
+    assert said.exit_code == 0, said.exception
+    rows = {r["name"]: r["scores"]["n"] for r in json.loads(said.stdout)["slices"][0]["rows"]}
+    assert (rows["mini-judge, pixels"], rows["mini-judge, facts"]) == (3, 3)
+    assert ended == ["client", "server"] * 2
+    assert len(read_predictions(tmp_path / "out-facts.jsonl", town_pairs)) == 3
