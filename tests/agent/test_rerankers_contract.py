@@ -2,140 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytest
-from desk_fakes import FakeGallery, FakeJudge, claim
-from late_fakes import tiny_encoder
+from desk_fakes import FakeGallery, claim
 from PIL import Image
+from rerankers_kit import CLAIMS, COMPARING, QUERY, FullJudge, WordCounter, encoder, ids, rank, scores, shortlist
 
-from agent.rerankers import RERANKERS, Kit, check_permutation, create, crossencoder
-from agent.rerankers.comparing import MOST
-from prompts.clients.base import ChatReply, ChatRequest, ImagePart
+from agent.rerankers import RERANKERS, Kit, create, crossencoder
+from prompts.clients.base import ImagePart
 from prompts.render import load_template
-from retriever.encoder import Encoder
-from retriever.errors import ServerUnavailable
-from retriever.tokenizer import OpenClipTokenizer
-from retriever.types import Candidate, Query, Ranking, Tile
+from retriever.types import Candidate, Query
 
 KINDS = sorted(RERANKERS)
-COMPARING = ["pairwise", "setwise", "listwise"]
 PIXELS = ["yesno", "posterior", "cascade", "verdict", "maxsim", "ot", "crossencoder_look", "erm", *COMPARING]
-QUERY = Query(id="q1", text="a pharmacy and a cafe")
-CLAIMS = [claim(1, "pharmacy"), claim(2, "cafe")]
-
-
-class BrightClient:
-    """A judge that likes the reddest tile: every answer follows from the pictures alone."""
-
-    name = "fake:bright"
-
-    def __init__(self, *, says: str | None = None, down: bool = False, prefers_first: float = 0.0) -> None:
-        self.says, self.down, self.prefers_first = says, down, prefers_first
-        self.asked: list[ChatRequest] = []
-
-    async def complete(self, request: ChatRequest) -> ChatReply:
-        self.asked.append(request)
-        if self.down:
-            raise ServerUnavailable("the model server does not answer; start it again")
-        red = [self._red(p) for m in request.messages for p in m.parts if isinstance(p, ImagePart)]
-        if request.choices is None:
-            letters = sorted(zip("ABCD", red, strict=False), key=lambda pair: -pair[1])
-            return ChatReply(text=self.says or " > ".join(letter for letter, _ in letters), prompt_tokens=10)
-        if "yes" in request.choices:
-            p = 1 / (1 + math.exp(-red[0]))
-            return ChatReply(text="yes", choice_logprobs={"yes": math.log(p), "no": math.log(1 - p)}, prompt_tokens=10)
-        logits = [r + self.prefers_first * (i == 0) for i, r in enumerate(red)]
-        total = math.log(sum(map(math.exp, logits)))
-        said = {c: v - total for c, v in zip(request.choices, logits, strict=True)}
-        return ChatReply(text=max(said, key=said.__getitem__), choice_logprobs=said, prompt_tokens=10)
-
-    def _red(self, part: ImagePart) -> float:
-        return float(np.asarray(Image.open(io.BytesIO(part.png)))[..., 0].mean()) / 20
-
-    async def close(self) -> None:
-        return None
-
-
-class FullJudge(FakeJudge):
-    """Scores, explains, looks and talks to its client."""
-
-    template = load_template()
-
-    def __init__(self, client: BrightClient | None = None, **told: Any) -> None:
-        super().__init__(**told)
-        self.client = client or BrightClient(down=self.down)
-
-    async def look(self, tile: Tile, png: bytes) -> str:
-        self.calls.append(("look", tile.id))
-        if self.down:
-            raise ServerUnavailable("the model server does not answer; start it again")
-        return "; ".join(f"n {f.kind}" for f in tile.facts or ())
-
-
-class WordCounter:
-    """In the place of the trained cross-encoder: how many words of the text the listing has."""
-
-    def predict(self, pairs: list[tuple[str, str]], **_: Any) -> np.ndarray:
-        return np.array([sum(word in listing for word in text.split()) / 10 for text, listing in pairs])
 
 
 @pytest.fixture(autouse=True)
 def cross_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crossencoder, "find_model", lambda name: name)
     monkeypatch.setattr(crossencoder, "load", lambda folder: WordCounter())
-
-
-class Letters:
-    """What a tokenizer of open_clip's looks like, a token for each byte."""
-
-    def __init__(self) -> None:
-        self.byte_decoder = {chr(i): i for i in range(256)}
-        self.decoder = {1 + i: chr(i) for i in range(98)}
-
-    def clean_fn(self, text: str) -> str:
-        return text
-
-    def encode(self, text: str) -> list[int]:
-        return [1 + b % 97 for b in "".join(text.split()).encode()]
-
-    def __call__(self, texts: list[str], context: int) -> Any:
-        import torch
-
-        rows = [[0, *self.encode(t)[: context - 2], 99] for t in texts]
-        return torch.tensor([row + [0] * (context - len(row)) for row in rows])
-
-
-def encoder() -> Encoder:
-    """The small encoder with a tokenizer that tells where its tokens stand, as heat maps ask."""
-    small = tiny_encoder()
-    return Encoder(small.model, OpenClipTokenizer(Letters(), 40, trim=True), small.preprocess, name="t", identity="t")
-
-
-def shortlist(*ids: str) -> list[Candidate]:
-    return [Candidate(tile_id=t, score=2.0 - 0.5 * i, rank=i) for i, t in enumerate(ids, 1)]
-
-
-async def rank(
-    name: str, gallery: FakeGallery, given: list[Candidate], *, judge: Any = None, query: Query = QUERY,
-    claims: Any = None,
-) -> Ranking:  # fmt: skip
-    method = create(name, Kit(judge=judge or FullJudge(), encoder=encoder()))
-    found = await method.rerank(query, CLAIMS if claims is None else claims, given, gallery)  # type: ignore[arg-type]
-    return check_permutation(found, given)
-
-
-def ids(ranking: Ranking) -> list[str]:
-    return [j.tile_id for j in ranking.judgements]
-
-
-def scores(ranking: Ranking) -> Mapping[str, float | None]:
-    return {j.tile_id: j.score for j in ranking.judgements}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -218,46 +106,6 @@ async def test_no_judge_says_why(name: str, gallery: FakeGallery) -> None:
 async def test_the_ranking_tells_its_prompt(name: str, gallery: FakeGallery) -> None:
     expected = load_template("judge").id if name in ("yesno", "verdict") else f"{name}/v1"
     assert (await rank(name, gallery, shortlist("t-a", "t-b"))).prompt.startswith(f"{expected}@")
-
-
-@pytest.mark.parametrize("name", COMPARING)
-async def test_comparing_puts_the_tile_that_the_judge_likes_first(name: str, gallery: FakeGallery) -> None:
-    found = await rank(name, gallery, shortlist("t-a", "t-b", "t-c", "t-d", "t-e"))
-    sure = 2 if name == "listwise" else 3  # One slide of windows settles half a window.
-    assert ids(found)[:sure] == ["t-e", "t-d", "t-c"][:sure], "the reddest first"
-    assert found.usage.calls > 1
-
-
-async def test_both_orders_cancel_the_love_of_a_letter(gallery: FakeGallery) -> None:
-    judge = FullJudge(BrightClient(prefers_first=50.0))
-    found = await rank("pairwise", gallery, shortlist("t-a", "t-e"), judge=judge)
-    assert scores(found) == pytest.approx({"t-a": 0.5, "t-e": 0.5}, abs=1e-3)
-    assert len(judge.client.asked) == 2
-
-
-@pytest.mark.parametrize(
-    "says", ["A", "A > A > B > C > D", "sure: A > B > C > D > E", "A > B > C > D > E; B", "a > b", "A > B > C > X", ""]
-)
-async def test_an_order_that_is_none_changes_nothing_and_is_told(says: str, gallery: FakeGallery) -> None:
-    found = await rank(
-        "listwise", gallery, shortlist("t-a", "t-c", "t-b"), judge=FullJudge(BrightClient(says=says or "?"))
-    )
-    assert ids(found) == ["t-a", "t-c", "t-b"]
-    assert all("no order of A, B, C" in str(j.error) and j.score is None for j in found.judgements)
-
-
-async def test_the_letters_of_a_window_are_read_as_written(gallery: FakeGallery) -> None:
-    judge = FullJudge(BrightClient(says="C > A > B"))
-    found = await rank("listwise", gallery, shortlist("t-a", "t-c", "t-b"), judge=judge)
-    assert ids(found) == ["t-b", "t-a", "t-c"]
-
-
-@pytest.mark.parametrize("name", COMPARING)
-async def test_tiles_beyond_the_most_keep_their_places(name: str, tmp_path: Any) -> None:
-    many = FakeGallery(tmp_path, {f"t-{i:02d}": ["cafe"] for i in range(MOST + 2)})
-    found = await rank(name, many, shortlist(*many.ids))
-    assert ids(found)[MOST:] == many.ids[MOST:]
-    assert all(f"first {MOST}" in str(j.error) for j in found.judgements[MOST:])
 
 
 async def test_erm_is_confidence_plus_similarity_over_the_first_five(gallery: FakeGallery, tmp_path: Any) -> None:
