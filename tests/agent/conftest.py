@@ -85,3 +85,11 @@ def case_path(tmp_path: Path) -> Path:
     path = tmp_path / "case.zip"
     path.write_bytes(town_case())
     return path
+
+
+@pytest.fixture
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder for one test alone."""
+    folder = tmp_path / "own"
+    monkeypatch.setenv("SIGHTLINE_DATA_DIR", str(folder))
+    return folder

@@ -24,13 +24,7 @@ from retriever.errors import ModelError, ServerUnavailable, SightlineError
 QUESTIONS = tuple(
     ChatRequest(messages=(Message.of("user", f"claim {i}"),), choices=("yes", "no"), max_tokens=1) for i in range(4)
 )
-
-
-@pytest.fixture(autouse=True)
-def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "own"
-    monkeypatch.setenv("SIGHTLINE_DATA_DIR", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("own_files")
 
 
 @pytest.fixture

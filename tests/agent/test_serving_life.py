@@ -19,13 +19,7 @@ from agent.serving_bundle import JudgeBundle
 from retriever.errors import ServerUnavailable
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="counts processes through /proc")
-
-
-@pytest.fixture(autouse=True)
-def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "own"
-    monkeypatch.setenv("SIGHTLINE_DATA_DIR", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("own_files")
 
 
 @pytest.fixture
