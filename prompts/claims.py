@@ -86,7 +86,7 @@ def _read(reader: Sentence, clause: Stretch, marks: list[Mark]) -> list[Group]:
         for thing in (m for g in groups for m in g.members):
             thing.hedge = True
     reader.stood = reader.stood or any(g.by_self for g in groups)
-    reader.at_place = reader.at_place or any(g.by_self and g.place.type == "here" for g in groups)
+    reader.at_place = reader.at_place or any(g.by_self and not g.road and g.place.type == "here" for g in groups)
     reader.grounds |= {m.value for g in groups if g.place.type == "here" for m in g.members}
     reader.told += groups
     reader.side = next((g.place for g in reversed(groups) if g.place.type in _SIDED), reader.side)

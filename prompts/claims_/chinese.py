@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from prompts.claims_ import labels, numbers
 from prompts.claims_.compass import POINT_ZH, bearing_zh
 from prompts.claims_.facing import clock
-from prompts.claims_.marks import Builder, Mark
+from prompts.claims_.marks import HAN, Builder, Mark
 from retriever.types import RelationType
 
 C = rf"(?P<c>{POINT_ZH})"
@@ -209,6 +209,8 @@ def _doubt(match: re.Match[str]) -> Mark | None:
 def cues(text: str, start: int, end: int) -> Iterator[Mark]:
     """Marks of the sentence ``text[start:end]``, the particular before the general."""
     part = text[start:end]
+    if not HAN.search(part):
+        return
     for pattern, build in _COMPILED:
         for match in pattern.finditer(part):
             mark = build(match)

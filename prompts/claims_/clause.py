@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from prompts.claims_.carrying import ELIDED_ZH
-from prompts.claims_.groups import HAN, Group, Sentence, grouped, is_street, put
-from prompts.claims_.marks import Mark, Place
+from prompts.claims_.groups import Group, Sentence, grouped, is_street, put
+from prompts.claims_.marks import HAN, Mark, Place
 from prompts.claims_.pointing import Pointing
 from prompts.claims_.text import Stretch
 
 _BEYOND = re.compile(r"\b(?:beyond|past|behind|after)\b|(?:后面|背后|后边)$", re.I)
-_BESIDE = re.compile(r"^(?:right\s+|just\s+|directly\s+)?(?:by|beside)$|旁|边上", re.I)
+_BESIDE = re.compile(r"^(?:right\s+|just\s+|directly\s+)?(?:by|beside)$|旁", re.I)
 _PRONOUN = re.compile(r"\s*(?:it|that|them|this|those|there)\b(?!\s+\w)", re.I)
 _CAME = re.compile(r"^(?:turned|turning|pulled|stepped|arrived|just\s+reached|'ve)\b", re.I)
 _LABEL = re.compile(r"[:：][^.;。；\n]*$")
@@ -78,7 +78,7 @@ class Clause(Pointing):
             return False
         if mark.type in ("between", "near"):
             return not mark.anchored and mark.type == "near"
-        return mark.type != "here" or (not mark.anchored and (not HAN.search(word) or word[0] in "我身"))
+        return mark.type != "here" or (not mark.anchored and (not HAN.search(word) or word[0] in "我身脚头公宿"))
 
     # --- directions that lean on another thing ---------------------------------------------------------------------
 
@@ -232,12 +232,12 @@ class Clause(Pointing):
 
     def _stands(self, anchor: Group | None) -> bool:
         """Whether another thing of the sentence is where the witness is: "in the park, by the pond"."""
-        here = any(g is not anchor and g.by_self and g.place.type == "here" for g in self.groups)
+        here = any(g is not anchor and g.by_self and not g.road and g.place.type == "here" for g in self.groups)
         return here or self.sentence.at_place
 
     def _and_this(self, anchor: Group) -> None:
         """ "the corner of Hope Street and Mill Lane": both are here."""
-        self.sentence.carry = anchor.place if anchor.members[-1].kind == "name" else None
+        self.sentence.carry = anchor.place if anchor.members[-1].kind == "name" or anchor.road else None
 
     def _of(self, anchor: Group) -> None:
         """ "On the footway of the bridge": the bridge is here too."""

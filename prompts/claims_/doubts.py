@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from prompts.claims_ import numbers
-from prompts.claims_.groups import HAN, Group, Sentence
-from prompts.claims_.marks import Mark, Place
+from prompts.claims_.groups import Group, Sentence
+from prompts.claims_.marks import HAN, Mark, Place
 
 _SCOPE_ENDS = re.compile(r"\b(?:but|only|except|just|apart\s+from|other\s+than)\b|只有|而是|倒是|除了|但", re.I)
 _GONE_EN = re.compile(r"\s+(?:there|here|visible|anywhere|to\s+be\s+seen|in\s+sight|any\s*more)\b|\s*$", re.I)
@@ -116,7 +116,7 @@ def negations(
         leaves = leaves or (not groups and bool(_NOT_THOUGHT.match(text[mark.end : end])))
         for thing in hit:
             thing.polarity = False
-            if thing.place.type == "here":
+            if thing.place.type == "here" or not any(m.role == "dir" for m in marks):
                 thing.place = Place()
     return leaves
 

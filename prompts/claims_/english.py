@@ -218,6 +218,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     (r"\b(?:and|but|or|while|whereas|then|so|because|who|which|where)\b|[&/;]", _role("join")),
 ]
 _COMPILED = [(re.compile(p, re.IGNORECASE), build) for p, build in _PATTERNS]
+_LATIN = re.compile(r"[A-Za-z°º]")
 _SHORT_AFTER_DISTANCE = re.compile(
     rf"\s+(?:to\s+the\s+|further\s+|due\s+)?(?P<c>{COMPASS})(?:wards?)?\b", re.IGNORECASE
 )
@@ -232,6 +233,8 @@ def _doubt(match: re.Match[str]) -> Mark | None:
 def cues(text: str, start: int, end: int) -> Iterator[Mark]:
     """Marks of the sentence ``text[start:end]``, the particular before the general."""
     part = text[start:end]
+    if not _LATIN.search(part):
+        return
     for pattern, build in _COMPILED:
         for match in pattern.finditer(part):
             mark = build(match)

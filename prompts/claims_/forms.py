@@ -154,6 +154,8 @@ def _colours_building(part: str, at: int, word: str) -> bool:
     end = at + len(word)
     if word.isascii():
         edges = not part[at - 1 : at].isalpha() and not part[end : end + 1].isalpha()
+        if part[at].isupper() and re.match(r"\s[A-Z]", part[end : end + 2]) and part[:at].strip():
+            return False
         if word == "cream" and re.search(r"\bice[\s-]+$", part[:at], re.I):
             return False
         alone = _PAUSE_EN.search(part[:at]) and re.match(r"\s*(?:$|[,.;])", part[end : end + 4])

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from prompts.claims_.lexicon import lexicon
-from prompts.claims_.marks import Mark, Place
+from prompts.claims_.marks import HAN, Mark, Place
 
 _NOUN_GAP = re.compile(
     r"[\s,-]*(?:(?!(?:and|or|with|of|is|are|at|on|in|by|the|to|near|from|a|an|for|off|along|through|past|behind|opposite|beside|under|over|into)\b)[a-z]+[\s-]+){0,2}\"?$",
@@ -18,7 +18,6 @@ _SAME_GAP = re.compile(
 )
 ROAD_FORMS = frozenset({"straight", "curved", "dead_end", "one_way", "wide", "narrow", "runs"})
 _STREET_ZH = re.compile(r"(?:路|街|大道|巷|弄|胡同|里)$")
-HAN = re.compile(r"[一-鿿]")
 
 
 @dataclass(kw_only=True, eq=False)

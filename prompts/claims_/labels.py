@@ -17,6 +17,8 @@ _SIDES: dict[str, RelationType] = {
     "left": "left", "right": "right", "ahead": "front", "front": "front", "behind": "behind", "back": "behind",
     "rear": "behind", "左": "left", "右": "right", "前": "front", "后": "behind",
 }  # fmt: skip
+BACK = "back"
+"""Value of "300 metres back": behind, whatever side was said before it."""
 SAME = "same"
 """Value of a direction that says again the side said last: "also on that side"."""
 
@@ -60,7 +62,8 @@ EN: list[tuple[str, Builder]] = [
     (rf"\b(?:diagonal(?:ly)?|kitty[\s-]?corner|catty[\s-]?corner)(?:\s+(?:across|opposite))?(?:\s+(?:from|to)\s+{ME})?|\bacross\s+the\s+way\b", _dir("across")),
     (rf"\b(?:(?:on|at|along|of|from)\s+)?(?:the\s+)?(?:other|opposite|far)\s+(?:side|bank|shore|pavement|kerb)(?:\s+of\s+(?:the|this|my)\s+(?:{_ROAD}\b|water\b|river\b|canal\b)?)?", _dir("across")),
     (r"\bover\s+the\s+(?:water|river|canal|tracks|square|junction|crossing)\b(?=\s*(?:[,.;]|$|is\b|there\b))", _dir("across")),
-    (r"\b(?:just|right)\s+here\b|\bhere\s+where\s+(?:i|we)\s+(?:stand|am|are|sit)\b|\bwhere\s+(?:i|we)(?:'m|'re|\s+am|\s+are|\s+stand)(?:\s+(?:now|standing|sitting|stood|at))?(?=\s*(?:[,.;]|$))|\bunder\s+(?:my|our)\s+feet\b", _dir("here")),
+    (r"(?:(?P<by>\b(?:close\s+to|near(?:\s+to)?|not\s+far\s+from))\s+)?\bwhere\s+(?:i|we)(?:'m|'re|\s+am|\s+are|\s+stand)(?:\s+(?:now|standing|sitting|stood|at))?(?=\s*(?:[,.;]|$))", lambda m: _where_i_am(m)),
+    (r"\b(?:just|right)\s+here\b|\bhere\s+where\s+(?:i|we)\s+(?:stand|am|are|sit)\b|\bunder\s+(?:my|our)\s+feet\b", _dir("here")),
     (r"\b(?:i|we)(?:'m|'re|\s+am|\s+are|\s+stand|\s+live|\s+work)\s*(?:sat\s+|stood\s+|standing\s+|sitting\s+)?(?:just\s+|right\s+)?(?:outside(?:\s+of)?|in\s+front\s+of|inside(?:\s+of)?|at|in|on|under)(?=\s*(?:[,.;!]|$))", _dir("here")),
 ]  # fmt: skip
 """The builders' patterns, in the order in which they are tried; ``ignorecase``."""
@@ -99,11 +102,18 @@ def _slant(match: re.Match[str]) -> Mark:
     return Mark(start=match.start(), end=match.end(), role="dir", type="right" if right else "left", turn=turn)
 
 
+def _where_i_am(match: re.Match[str]) -> Mark | None:
+    """ "The entrance where we are"; but "close to where I am" is only near."""
+    if re.search(r"\b(?:from|of|to)\s+$", match.string[max(0, match.start() - 6) : match.start()], re.I):
+        return None
+    return Mark(start=match.start(), end=match.end(), role="dir", type="near" if match["by"] else "here")
+
+
 def _back(match: re.Match[str]) -> Mark | None:
     """ "300 metres back": only after a distance."""
     if not _FAR.search(match.string[max(0, match.start() - 20) : match.start()]):
         return None
-    return Mark(start=match.start(), end=match.end(), role="dir", type="behind")
+    return Mark(start=match.start(), end=match.end(), role="dir", type="behind", value=BACK)
 
 
 _FAR = re.compile(r"(?:\d\s*m|\bmet(?:er|re)s?|\byards?|\bfeet|\bblocks?|\bmiles?|\bkm|\bminutes?|\bmins?|\bways?|\bbit)\s+$", re.I)  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Literal
 
 from retriever.types import ClaimKind, RelationType
 
+HAN = re.compile(r"[一-鿿]")
 Role = Literal["thing", "way", "dir", "self", "neg", "hedge", "dist", "verb", "heading", "join"]
 
 

@@ -151,11 +151,17 @@ def _continues(text: str, run: list[re.Match[str]], token: re.Match[str]) -> boo
     if not run:
         return False
     gap, word = text[run[-1].end() : token.start()], token.group()
-    if "." in gap and _names_street(run) and run[-2].group().lower() not in lexicon().not_names:
+    if "." in gap and _names_street(run) and _kind_next(text, token):
         return False
     if gap.strip(" .") or len(gap) > 2 or ("." in gap and len(run[-1].group()) > 3):
         return False
     return word[0].isupper() or word[0].isdigit() or word.lower() in lexicon().cues["connectors"]
+
+
+def _kind_next(text: str, token: re.Match[str]) -> bool:
+    """ "Cambridge St. Dry cleaner ...": another thing begins; "Hotel St. Gothard" goes on."""
+    following = words(text[token.start() : token.start() + 40])
+    return any(following[:n] in lexicon().en for n in (3, 2, 1))
 
 
 def _run(text: str, raw: str, run: list[re.Match[str]], start: int) -> Iterator[Mark]:
@@ -264,7 +270,7 @@ def _before_han(text: str, end: int) -> bool:
 
 
 _IS_THERE = re.compile(
-    r"\s+(?:on|to)\s+(?:my|the|your)\s+(?:left|right)\b|'s\s+the\b|\s+(?:(?:just|directly|due|immediately|straight)\s+)+(?:north|south|east|west|ahead|opposite|behind|across)|(?:\s+is|'s)\s+(?:(?:right|just|directly|straight|also|about)\s+)*(?:behind|ahead|in\s+front|on\s+(?:my|the)|to\s+(?:my|the)|at\s+my|opposite|across|next\s+to"
+    r"\s+(?:on|to)\s+(?:my|the|your)\s+(?:left|right)\b|'s\s+the\b|\s+(?:(?:just|directly|due|immediately|straight)\s+)+(?:north|south|east|west)|(?:\s+is|'s)\s+(?:(?:right|just|directly|straight|also|about)\s+)*(?:behind|ahead|in\s+front|on\s+(?:my|the)|to\s+(?:my|the)|at\s+my|opposite|across|next\s+to"
     r"|\w+\s+(?:m|met\w+)\b|north|south|east|west)\b"
 )  # fmt: skip
 

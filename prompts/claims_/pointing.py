@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from prompts.claims_.groups import HAN, Group, put
-from prompts.claims_.labels import SAME
-from prompts.claims_.marks import Mark, Place
+from prompts.claims_.groups import Group, put
+from prompts.claims_.labels import BACK, SAME
+from prompts.claims_.marks import HAN, Mark, Place
 from prompts.claims_.standing import Standing
 
 _PRE_EN = re.compile(
@@ -43,6 +43,10 @@ class Pointing(Standing):
             if g.members[0].end <= mark.start and not self.between("join", g.members[0].end, mark.start)
         ]
         after = [g for g in self.groups if g.start >= mark.end]
+        passed = before[-1] if before else self.sentence.last
+        if mark.value == BACK and passed is not None:
+            put(passed.place, place)
+            return
         if before and self._open_to(place, before[-1].place) and self._follows(mark, before[-1], after):
             put(before[-1].place, place)
             self.sentence.carry = None
