@@ -14,7 +14,8 @@ _THEN = re.compile(
     r"\s*(?:and\s+)?(?:so\s+(?:is|are)|as\s+(?:is|are)|then|followed\s+by)\b|\s*(?:接着|然后)[是有]?", re.I
 )
 _FURTHER = re.compile(r"\b(?:further|farther|later|ahead|on)\b", re.I)
-_WHICH = re.compile(r"\s*(?:which|that|it)(?:\s+is|'s)\b|\s*是(?:一)?[栋座幢个]", re.I)
+_WHICH = re.compile(r"\s*(?:which|that|it)(?:\s+is|'s)\b|\s*(?:就)?是(?:一|那|这)?[栋座幢个]", re.I)
+_PART_ZH = re.compile(r"\s*(?:底商|底层|底楼|首层|一[层楼]|楼上)(?:就|都|全)?(?:是|有|开着)")
 _WITH = re.compile(r"\s*with\b", re.I)
 _SIDED = ("left", "right", "front", "behind", "bearing")
 ELIDED_ZH = re.compile(
@@ -71,6 +72,8 @@ class Carrying(ABC):
             put(first.place, last.place)
         elif last and not last.place.settled and not dirs and self._apposed(first, last, lead):
             self._share(first, last)
+        elif last and last.place.type in (*_SIDED, "across") and not dirs and _PART_ZH.match(lead):
+            self._go_on(last.place)
         elif first.members[0].linked and not last and self.sentence.prior and self._about(first, lead, verb):
             self._share(first, self.sentence.prior)
         elif last and last.place.type in _SIDED and not last.by_self and not dirs and _WITH.match(lead):

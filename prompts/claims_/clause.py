@@ -14,6 +14,7 @@ _BEYOND = re.compile(r"\b(?:beyond|past|behind|after)\b|(?:后面|背后|后边)
 _BESIDE = re.compile(r"^(?:right\s+|just\s+|directly\s+)?(?:by|beside)$|旁", re.I)
 _PRONOUN = re.compile(r"\s*(?:it|that|them|this|those|there)\b(?!\s+\w)", re.I)
 _CAME = re.compile(r"^(?:turned|turning|pulled|stepped|arrived|just\s+reached|'ve)\b", re.I)
+_I_AM = re.compile(r"(?:i|we)\b", re.I)
 _LABEL = re.compile(r"[:：][^.;。；\n]*$")
 _OVER = re.compile(r"^(?:over|above|below|up\s+over)$", re.I)
 _NEAR_GAP_WORDS = 7
@@ -157,7 +158,8 @@ class Clause(Pointing):
 
     def _watched(self, mark: Mark) -> bool:
         """The one who faces the church is the witness, not a house."""
-        return HAN.search(self.text[mark.start : mark.end]) is not None or any(
+        said = self.text[mark.start : mark.end]
+        return bool(HAN.search(said) or _I_AM.match(said)) or any(
             m.role == "self" and m.start <= mark.start for m in self.marks
         )
 
@@ -184,7 +186,9 @@ class Clause(Pointing):
         if selves and not _SEES_ZH.search(self.text[selves[-1].end : start]):
             free = [g for g in before if g.start >= selves[-1].end and not g.by_self]
             return not free
-        if before or (len([g for g in after if g.lies]) > (mark.type == "between")):
+        leant = [self._anchor(m) for m in self.marks if m.role == "dir" and m.anchored and m is not mark]
+        free = [g for g in after if g.lies and not any(g is a for a in leant)]
+        if before or len(free) > (mark.type == "between"):
             return False
         lead = self._without_distance(self.clause.start, start)
         elided = ELIDED_ZH.match(lead) if HAN.search(self.text[mark.start : mark.end]) else _ELIDED_EN.match(lead)

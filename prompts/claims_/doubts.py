@@ -76,7 +76,12 @@ def _counted(text: str, mark: Mark, clause_start: int) -> float | None:
         match = _COUNT_ZH.search(window)
         return numbers.chinese(match["n"]) if match else None
     match = _COUNT_EN.search(window)
-    if match is None or match["n"].lower() in ("a", "an") or _HOUR.match(window, match.end("n")):
+    if (
+        match is None
+        or re.search(r"\bmy\s$", window[: match.start("n")])
+        or match["n"].lower() in ("a", "an")
+        or _HOUR.match(window, match.end("n"))
+    ):
         return None
     value = numbers.english(match["n"])
     return None if value == 0 else value

@@ -158,7 +158,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         _dir("here"),
     ),
     (
-        r"\b(?:i'?m|we'?re|i\s+am|we\s+are|am|standing|stood|sitting)\s+(?:facing|looking\s+at|looking\s+towards?)\b",
+        r"\b(?:i'?m|we'?re|i\s+am|we\s+are|am|standing|stood|sitting)\s+(?:facing|looking\s+(?:straight\s+|right\s+|directly\s+|over\s+|out\s+)*(?:at|towards?|onto|across))\b",
         _dir("front", anchored=True, direct=True),
     ),
     (
@@ -174,7 +174,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
     ),
     (r"\b(?:in\s+|right\s+)?between\b|\bsandwiched\s+between\b", _dir("between", anchored=True, direct=True)),
     (
-        r"\b(?:right\s+|just\s+|directly\s+)?(?:next\s+door\s+to|next\s+to|outside|beside|underneath|beneath|at|by|inside|under|on|in|leaving|exiting)\b(?!\s+(?:the\s+)?(?:distance|background|way|corner\b(?!\s+of)|phone|foot|left|right|front|middle\b(?!\s+of)|total|sight|least|first|view)\b)",
+        r"\b(?:right\s+|just\s+|directly\s+)?(?:next\s+door\s+to|next\s+to|outside|beside|underneath|beneath|against|at|by|inside|under|on|in|leaving|exiting)\b(?!\s+(?:the\s+)?(?:distance|background|way|corner\b(?!\s+of)|phone|foot|left|right|front|middle\b(?!\s+of)|total|sight|least|first|view)\b)",
         _dir("here", anchored=True, direct=True),
     ),
     (
@@ -182,7 +182,7 @@ _PATTERNS: list[tuple[str, Builder]] = [
         _dir("near", anchored=True, direct=True),
     ),
     (
-        r"\b(?:i'?m|i\s+am|i\s+was|i'?ve|we'?re|we\s+are|we\s+were|(?:he|she|they)\s+(?:is|was|were|are)|you'?re|you\s+are|i\s+(?:just\s+|always\s+|usually\s+|often\s+|now\s+|then\s+)?(?:stand|sit|stay|live|work|stop(?:ped)?|wait(?:ed)?|park(?:ed)?)|we\s+(?:stand|sit|stay|live|stopped)|standing|stood|sitting|sat|waiting|parked|stuck|stopped|reporting|spawned|located|accident|incident|collision|emergency|my\s+(?:house|flat|hotel|location|position|place)\s+is|dropping|crawling|lingering|queu(?:e)?ing|sheltering|stranded|perched|lost(?=\s+(?:in|at|on|near|by|outside|under))|broken\s+down|pulled\s+(?:up|over)|(?:meet|pick)(?:ing)?\s+(?:me|us)(?:\s+up)?|meet(?=\s+(?:at|in|on|by|outside|under|inside)\b)|i'?ll\s+(?:be|wait|meet\s+you)|(?:spot|place)'?s(?=\s+(?:under|in|at|on|by|outside|inside)))\b",
+        r"\b(?:i'?m|i\s+am|i\s+was|i'?ve|we'?re|we\s+are|we\s+were|(?:he|she|they)\s+(?:is|was|were|are)|you'?re|you\s+are|i\s+(?:just\s+|always\s+|usually\s+|often\s+|now\s+|then\s+)?(?:stand|sit|stay|live|work|stop(?:ped)?|wait(?:ed)?|park(?:ed)?)|we\s+(?:stand|sit|stay|live|stopped)|standing|stood|sitting|sat|waiting|parked|stuck|stopped|reporting|spawned|located|accident|incident|collision|emergency|my\s+(?:house|flat|hotel|location|position|place)\s+is|dropping|dropped(?=\s+(?:me\s+|us\s+)?off\s+(?:at|in|on|by|outside|near)\b)|find\s+(?:me|us)|we\s+r|leaning|crawling|lingering|queu(?:e)?ing|sheltering|stranded|perched|lost(?=\s+(?:in|at|on|near|by|outside|under))|broken\s+down|pulled\s+(?:up|over)|(?:meet|pick)(?:ing)?\s+(?:me|us)(?:\s+up)?|meet(?=\s+(?:at|in|on|by|outside|under|inside)\b)|i'?ll\s+(?:be|wait|meet\s+you)|(?:spot|place)'?s(?=\s+(?:under|in|at|on|by|outside|inside)))\b",
         _role("self"),
     ),
     (

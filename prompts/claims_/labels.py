@@ -48,7 +48,8 @@ _OPENS = r"(?:^|(?<=[.;:,\n(]))\s*(?:and\s+|then\s+)?"
 
 EN: list[tuple[str, Builder]] = [
     (r"\b(?P<d>\d{1,3}(?:\.\d+)?)\s*(?:°|º|degrees?\b|deg\b)(?=\s*(?:[:–—,;]|-\s|$|is\b|there\b|,))(?!\s*(?:C\b|F\b))", _degrees),
-    (rf"{_OPENS}(?:my\s+|your\s+)?{HOUR}(?=\s*(?:[:,–—]|-\s|is\b|there\b|,))", clock_words),
+    (rf"{_OPENS}(?:my\s+|your\s+)?{HOUR}(?:\s+(?:of|from)\s+{ME})?(?=\s*(?:[:,–—]|-\s|is\b|there\b|,))", clock_words),
+    (r"\b(?:at|on)\s+(?:my|our)\s+(?P<h>three|six|nine|twelve)\b(?!\s*o)", clock_words),
     (rf"{_OPENS}(?:on\s+)?(?:the\s+)?(?:(?:near|far|extreme|immediate|close|lower|upper)[\s-]+)?(?P<side>left|right|rear)(?:[\s-]hand)?(?:\s+(?:side|frontage|foreground|edge|pavement|flank))?(?=\s*[:–—]|\s+-\s|\s+(?:is|are)\s+(?!to\b|where\b))", _side),
     (r"\b(?:(?:in|at|on|occupies|fills)\s+)?the\s+(?:near|far|extreme|lower|upper|bottom|top)[\s-]+(?P<side>left|right)\b", _side),
     (rf"\b(?:the\s+)?(?P<side>left|right)[\s-]*(?:hand\s+)?(?:edge|half|third|part|of|side\s+of)\s+(?:of\s+)?(?:the\s+)?{_FRAME}\b", _side),
@@ -79,7 +80,7 @@ ZH: list[tuple[str, Builder]] = [
     (r"[东南西北]?(?P<side>左|右)(?:邻|舍|首)", _side),
     (r"斜?对门|斜?对过|(?:马路|街|路)(?:的)?另一?[侧头]", _dir("across")),
     (r"车[后尾](?!备|视)", _dir("behind")),
-    (r"(?:^|(?<=[，。,;；\s]))门前(?=是)|车前(?!面|方|边)|正前(?=[:：，,是有])", _dir("front")),
+    (r"(?:^|(?<=[，。,;；\s]))门前(?=是)|[看望]出去(?=是|就是|有|能)|车前(?!面|方|边)|正前(?=[:：，,是有])", _dir("front")),
 ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ LONGEST_ZH = 8
 _HAN = re.compile(r"[一-鿿]")
 # One-character nouns are parts of a thousand other words; they count only where nothing else is made with them.
 _AFTER_ONE = "往向朝走跑骑以就头了边旁畔岸上下里中外前后口对南北东西左右，。、 的和与有是及在"
-_BEFORE_ONE = "边侧堵间家所了条座棵个片颗处道面过沿着是有大小一的到近在看见和与离没无，。、 靠临于旁跨对为着株块口"
+_BEFORE_ONE = "边侧站坐堵间家所了条座棵个片颗处道面过沿着是有大小一的到近在看见和与离没无，。、 靠临于旁跨对为着株块口"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,10 @@ _PRE_EN = re.compile(
 _STATIVE_ZH = re.compile(r"(?:在|位于|于|处)(?:我们?|我们的|我的)?的?$")
 _IT_IS = re.compile(r"\s*(?:but\s+|and\s+)?(?:it'?s|it\s+(?:is|was)|they'?re)\b|\s*(?:而)?是?在$", re.I)
 _IS = re.compile(
-    r"\s*(?:which\s+|that\s+)?(?:is|are|was|were|lies?|stands?|sits?)\b[\w\s]{0,24}$|\s*(?:就|是|也)?在?$", re.I
+    r"\s*(?:which\s+|that\s+)?(?:is|are|was|were|lies?|stands?|sits?)\b[\w\s]{0,24}$|\s*(?:从[^，。]{1,5}看(?:过去|去)?)?(?:就|是|也)?在?$",
+    re.I,
 )
+_UP_THE = re.compile(r"\s*(?:just\s+)?(?:up|down|over|along|off)\s+(?:the|this|that)\s+(?:\w+\s+)?", re.I)
 _BOTH = re.compile(
     r"^\s*(?:and\s+|but\s+)?(?:they'?re\s+|they\s+are\s+)?(?:both|all)\b(?:\s+of\s+(?:it|them))?|(?:都|全)在?$", re.I
 )
@@ -48,7 +50,8 @@ class Pointing(Standing):
             put(passed.place, place)
             return
         if before and self._open_to(place, before[-1].place) and self._follows(mark, before[-1], after):
-            put(before[-1].place, place)
+            subject = self._beyond_way(before)
+            put(subject.place, place)
             self.sentence.carry = None
             self._listed(before, place)
             self._and_the_one_before(before[-1], place)
@@ -77,6 +80,12 @@ class Pointing(Standing):
             if not group.place.settled and not group.by_self:
                 put(group.place, place)
         return bool(things)
+
+    def _beyond_way(self, before: list[Group]) -> Group:
+        """ "A garage up the lane to the west": the garage is to the west."""
+        if len(before) > 1 and _UP_THE.fullmatch(self.text[before[-2].end : before[-1].start]):
+            return before[-2]
+        return before[-1]
 
     def _open_to(self, new: Place, old: Place) -> bool:
         """Whether a place is still to be said, or is made more exact: "across the road to the north"."""

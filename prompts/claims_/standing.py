@@ -62,10 +62,14 @@ _IS_SO_EN = re.compile(
     r"\s+(?:itself\s+)?(?:is|was|seems|looks)\s+(?!in\b|on\b|at\b|there\b|over\b|to\b|by\b|near\b)\w", re.I
 )
 _THE_ZH = re.compile(r"\s*(?:这[条个]?|整[条个])?[小大窄]?")
-_IS_SO_ZH = re.compile(r"(?:子|上)?(?:很|好|挺|特别|非常|比较|只|又|窄|宽|直|弯|不)|(?:就)?是(?!不是|什么|哪)")
+_IS_SO_ZH = re.compile(
+    r"\s*is\b(?!\s+(?:on|in|at|behind|to)\b)|(?:子|上)?(?:很|好|挺|特别|非常|比较|只|又|窄|宽|直|弯|不)|(?:就)?是(?!不是|什么|哪)"
+)
 _INSIDE_ZH = re.compile(
     r"(?:的)?(?:里头|里面|里边|里|内|上面|上|底下|下面|下|外头|外面|外)(?:等|呢|吧)?\s*(?:[，。,；;！!]|$)"
-    r"|(?:[一二三四五六七八九十\d]+楼|大堂|大厅|门口|外面|里面?)?(?:见面?|集合|碰头|碰面|等(?:你|我|你们|您))\s*(?:[，。,；;！!吧啊]|$)"
+)
+_MEET_ZH = re.compile(
+    r"(?:[一二三四五六七八九十\d]+楼|大堂|大厅|门口|外面|里面?)?(?:见面?|集合|碰头|碰面|等(?:你们?|我们?|您))\s*(?:[，。,；;！!吧啊]|$)"
 )
 
 
@@ -139,6 +143,10 @@ class Standing(Carrying):
     def _within(self, first: Group) -> bool:
         """滨海湾金沙里头，…: a clause that is nothing but the inside of a thing, before anything else was placed."""
         lead, last = self.text[self.clause.start : first.start], self.sentence.last
+        if meets := _MEET_ZH.match(self.text, self.groups[-1].end):
+            for group in self.groups:
+                put(group.place, Place(type="here"))
+            return bool(meets)
         if len(self.groups) > 1 or (last is not None and not last.by_self):
             return False
         return bool(ELIDED_ZH.match(lead) and _INSIDE_ZH.match(self.text, first.end))

@@ -35,6 +35,9 @@ AT_IT = [
     ("脚下是一条步行街。", "pedestrian_street"),
     ("我家是那栋六层的楼。", "storeys:6"),
     ("滨江公园里头，风很大。", "park"),
+    ("You'll find me at the bus stop opposite the town hall.", "bus_stop"),
+    ("I'm leaning against a wall.", "wall"),
+    ("Just off the High Street, in an alley between a bank and a bookshop.", "alley"),
 ]
 
 
@@ -74,6 +77,10 @@ LABELS = [
     ("Driving north. Church on the left, about 100 yards back.", "church", "behind", 180.0),
     ("Diagonally opposite me is a bank.", "bank", "across", None),
     ("There's a taxi rank across the way.", "taxi", "across", None),
+    ("Two o'clock from me there's a mosque.", "mosque", "right", None),
+    ("Walked out of the museum and I'm looking straight at a fountain.", "fountain", "front", None),
+    ("You'll find me at the bus stop opposite the town hall.", "townhall", "across", None),
+    ("A garage up the lane to the west.", "car_service", "bearing", 270.0),
     ("左：学校；右：药店；前：十字路口。", "pharmacy", "right", None),
     ("三点钟方向：教堂；九点钟：公园。", "park", "left", None),
     ("方位角120度，水塔。", "tower", "bearing", 120.0),
@@ -172,8 +179,10 @@ def test_a_describing_word_is_no_name() -> None:
 
 PIECES = (
     "both to the south", "315°:", "3 o'clock:", "?", "No.", "I'm outside of", "on that side", "300 metres back", "the",
-    "bank", "Hill St.", "Red Lion", "，", "：", "左", "面向", "在左", "走到", "这里叫", "里头", "脚下是", "没有", "南偏西30度",
-    "外墙米黄", "都在", "银行", "I don't think", "their", ";", ".", "\n", "°", "8", "where I am", "cnr", "一个叫", "见",
+    "bank", "Hill St.", "Red Lion", "，", "：", "左", "面向", "在左", "走到", "这里叫", "里头", "脚下是",
+    "没有",
+    "南偏西30度", "外墙米黄", "都在", "银行", "I don't think", "their", ";", ".", "\n", "°", "8", "where I am",
+    "cnr", "一个叫", "见",
 )  # fmt: skip
 
 
