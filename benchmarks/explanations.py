@@ -110,9 +110,11 @@ def of_the_set(pair: Pair, case: Case) -> list[Explained]:
 
 
 async def judged(
-    shipped: Shipped, cases: Sequence[Case], *, minutes: float = math.inf, parallel: int = 8
+    shipped: Shipped, cases: Sequence[Case], *, minutes: float = math.inf, parallel: int = 8, written: bool = True
 ) -> list[Explained]:
-    """The judge's three systems and its blind twin on every case, ``parallel`` at a time; no answer costs the case.
+    """The judge's systems on every case, those that write and their blind twin if ``written``, ``parallel`` at a time.
+
+    A case without an answer costs no other.
 
     After ``minutes`` no further case begins.
     """
@@ -124,7 +126,10 @@ async def judged(
     async def some() -> None:
         while time.monotonic() < until and (case := next(left, None)) is not None:
             try:
-                found.extend([*await shipped.explain(case), await shipped.blind(case)])
+                told = await shipped.read(case)
+                if written:
+                    told += [*await shipped.explain(case), await shipped.blind(case)]
+                found.extend(told)
                 ends["answered"] += 1
             except SightlineError as error:
                 ends["without an answer"] += 1
@@ -150,6 +155,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--per-language", type=int, default=300, help="pairs whose text is in each language")
     parser.add_argument("--judged", type=int, help="of these, how many the judge explains; all by default")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of asking the judge; no case begins later")
+    parser.add_argument(
+        "--read-only", action="store_true", help="only what is read off the judge, which writes nothing"
+    )
     parser.add_argument("--parallel", type=int, default=8, help="cases that the judge is asked about at a time")
     parser.add_argument(
         "--saw", default="pixels", choices=("pixels", "facts"), help="what the judge is shown of a tile"
@@ -169,7 +177,9 @@ def of_the_judge(args: argparse.Namespace, cases: Sequence[Case]) -> list[Explai
     try:
         client = CachedClient(judge.client, args.out / "answers", deadline_s=PATIENT_S)
         asked = Judge(client, saw=args.saw)
-        return asyncio.run(judged(Shipped(asked), cases, minutes=args.minutes, parallel=args.parallel))
+        return asyncio.run(
+            judged(Shipped(asked), cases, minutes=args.minutes, parallel=args.parallel, written=not args.read_only)
+        )
     finally:
         judge.stop()
 

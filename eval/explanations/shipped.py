@@ -23,15 +23,17 @@ from retriever.geo import M_PER_DEG
 from retriever.oracle import FactIndex, check_all
 from retriever.types import Claim, Evidence, Fact, Stance, Tile, Usage, Verdict
 
-Part = Literal["own sentences", "own evidence", "evidence and facts"]
+Part = Literal["own sentences", "own evidence", "read off", "evidence and facts"]
 PARTS: dict[str, Part] = {
     "judge by pixels, own sentences": "own sentences",
     "judge by pixels, template of its evidence": "own evidence",
+    "judge by pixels, read off it": "read off",
     "judge with map facts, as shipped": "evidence and facts",
 }
-"""What answers a counterfactual, by its name in the report. All three ask the model the same, so the cost is of one."""
+"""What answers a counterfactual, by its name in the report. All ask the model for the same probability; the first two
+have it write its reasons, the others read them off it, as the product does."""
 FAMILY = "sightline"
-OWN, OWN_TEMPLATE = "judge, own sentences", "judge, template of its evidence"
+OWN, OWN_TEMPLATE, READ = "judge, own sentences", "judge, template of its evidence", "judge, read off it"
 PRODUCT, BLIND = "Sightline as shipped", "judge, blank tile"
 
 
@@ -55,19 +57,30 @@ class Shipped:
         answer = Answer(verdict=decided(p), confidence=p)
         if not scene.words:
             return answer
-        said, evidence, _ = await self._say(png, scored.listing, scene.claims, scored.p_match)
-        if self.part == "own sentences":
-            return replace(answer, texts=said)
+        if self.part in ("read off", "evidence and facts"):
+            tile = _tile("scene", scene.size_m, scene.facts)
+            evidence = (await self.judge.stances(tile, png, scene.claims)).evidence
+        else:
+            said, evidence, _ = await self._say(png, scored.listing, scene.claims, scored.p_match)
+            if self.part == "own sentences":
+                return replace(answer, texts=said)
         stances: dict[str, Stance] = {e.claim_id: e.stance for e in evidence}
         stances |= {claim: stance for claim, stance in checked.items() if stance != "unknown"}
         words = template_explanation(scene.claims, stances, match=_match(answer.verdict))
         return replace(answer, texts={"en": words.en, "zh": words.zh})
 
     async def explain(self, case: Case) -> list[Explained]:
-        """Three systems on one case: the model's raw sentences, the template over its own evidence, the product's
-        answer from pixels and facts."""
+        """Two systems on one case: the model's raw sentences, and the template over the evidence that it wrote."""
         raw = await self._raw(case, tile_png(case.image()), self.named(OWN), case.facts)
-        return [raw, _template(raw, case, self.named(OWN_TEMPLATE), {}), self._product(raw, case)]
+        return [raw, _template(raw, case, self.named(OWN_TEMPLATE), {})]
+
+    async def read(self, case: Case) -> list[Explained]:
+        """Two more: the template over the stances that are read off the model, and the product with the map's."""
+        tile, png = _tile(case.tile_id, case.size_m, case.facts), tile_png(case.image())
+        scored = await self.judge.score(tile, png, case.claims)
+        told = await self.judge.reasons(tile, png, case.claims, scored.p_match)
+        bare = _explained(case, self.named(READ), scored.p_match, told.evidence, scored.usage + told.usage)
+        return [_template(bare, case, self.named(READ), {}), self._product(bare, case)]
 
     def named(self, system: str) -> str:
         """The system's name in reports, which says so where the judge is shown the map's facts."""
@@ -81,19 +94,8 @@ class Shipped:
     async def _raw(self, case: Case, png: bytes, system: str, facts: tuple[Fact, ...] | None) -> Explained:
         scored = await self.judge.score(_tile(case.tile_id, case.size_m, facts), png, case.claims)
         said, evidence, usage = await self._say(png, scored.listing, case.claims, scored.p_match)
-        return Explained(
-            system=system,
-            query_id=case.query_id,
-            tile_id=case.tile_id,
-            verdict=decided(scored.p_match),
-            confidence=scored.p_match,
-            texts={lang: text for lang, text in said.items() if text},
-            evidence=evidence,
-            claims=case.claims,
-            query=case.text,
-            family=FAMILY,
-            usage=scored.usage + usage,
-        )
+        bare = _explained(case, system, scored.p_match, evidence, scored.usage + usage)
+        return replace(bare, texts={lang: text for lang, text in said.items() if text})
 
     def _product(self, raw: Explained, case: Case) -> Explained:
         checked = {e.claim_id: e.stance for e in case.checked.values()}
@@ -123,6 +125,23 @@ class Shipped:
             seconds={"explain": reply.seconds},
         )
         return {"en": said.en, "zh": said.zh}, said.evidence, usage
+
+
+def _explained(case: Case, system: str, p: float, evidence: tuple[Evidence, ...], usage: Usage) -> Explained:
+    """Without words yet."""
+    return Explained(
+        system=system,
+        query_id=case.query_id,
+        tile_id=case.tile_id,
+        verdict=decided(p),
+        confidence=p,
+        texts={},
+        evidence=evidence,
+        claims=case.claims,
+        query=case.text,
+        family=FAMILY,
+        usage=usage,
+    )
 
 
 def decided(p: float) -> Verdict:

@@ -13,9 +13,10 @@ from explained_fakes import case, claim
 
 from agent.judge import Judge
 from eval.explanations.cache import CachedClient
-from eval.explanations.shipped import BLIND, OWN, OWN_TEMPLATE, PRODUCT, Shipped
+from eval.explanations.shipped import BLIND, OWN, OWN_TEMPLATE, PRODUCT, READ, Shipped
 from prompts.clients.base import ChatReply, ChatRequest
 from prompts.clients.recorded import RecordedClient
+from prompts.schema import STANCES
 from retriever.errors import ServerUnavailable
 from retriever.pairs import Pair
 
@@ -53,6 +54,9 @@ def test_every_place_comes_once_before_any_comes_twice_and_languages_take_turns(
 
 
 def answers(request: ChatRequest) -> ChatReply:
+    if request.choices == STANCES:
+        sure = {"supports": -0.1, "contradicts": -3.0, "unknown": -3.0}
+        return ChatReply(text="supports", choice_logprobs=sure)
     if request.choices:
         return ChatReply(text="yes", choice_logprobs={"yes": -0.2, "no": -1.8})
     if request.json_schema is None:
@@ -65,15 +69,15 @@ def run(client, cases, minutes=9.0):
     return asyncio.run(judged(Shipped(Judge(client)), cases, minutes=minutes, parallel=2))
 
 
-def test_four_systems_answer_every_pair_and_a_second_run_asks_nothing(tmp_path) -> None:
+def test_five_systems_answer_every_pair_and_a_second_run_asks_nothing(tmp_path) -> None:
     cases = [case(n) for n in range(3)]
     first = RecordedClient(answers)
     found = run(CachedClient(first, tmp_path), cases)
-    assert {i.system for i in found} == {OWN, OWN_TEMPLATE, PRODUCT, BLIND}
-    assert len(found) == 12
+    assert {i.system for i in found} == {OWN, OWN_TEMPLATE, READ, PRODUCT, BLIND}
+    assert len(found) == 15
     assert all(i.usage is not None and i.usage.calls > 0 for i in found)
     again = RecordedClient(answers)
-    assert len(run(CachedClient(again, tmp_path), cases)) == 12
+    assert len(run(CachedClient(again, tmp_path), cases)) == 15
     assert first.requests
     assert not again.requests
 
@@ -81,13 +85,23 @@ def test_four_systems_answer_every_pair_and_a_second_run_asks_nothing(tmp_path) 
 def test_a_judge_shown_the_maps_facts_is_a_system_of_its_own() -> None:
     client = RecordedClient(answers)
     found = asyncio.run(judged(Shipped(Judge(client, saw="facts")), [case(0)]))
-    assert {i.system for i in found} == {*(f"{s}, shown facts" for s in (OWN, OWN_TEMPLATE, PRODUCT)), BLIND}
+    assert {i.system for i in found} == {*(f"{s}, shown facts" for s in (OWN, OWN_TEMPLATE, READ, PRODUCT)), BLIND}
     told = ["".join(getattr(p, "text", "") for m in r.messages for p in m.parts) for r in client.requests]
     # The map names the pharmacy in the listing of the tile; the blank tile is looked at, and nothing is told of it.
     named = [text for text in told if "pharmacy" in text]
-    assert len(named) == 2
+    assert len(named) > 2
     assert all("Hop Kee" in text for text in named)
     assert sum(r.json_schema is None and not r.choices for r in client.requests) == 1
+
+
+def test_what_is_read_off_the_judge_is_had_without_a_word_written() -> None:
+    client = RecordedClient(answers)
+    found = asyncio.run(judged(Shipped(Judge(client)), [case(0)], written=False))
+    assert [i.system for i in found] == [READ, PRODUCT]
+    assert not [r for r in client.requests if r.json_schema is not None]
+    assert {e.stance for e in found[0].evidence} == {"supports"}
+    assert found[0].texts["en"]
+    assert found[0].texts["zh"]
 
 
 def test_after_the_last_minute_no_pair_begins_and_it_is_told(capsys) -> None:
