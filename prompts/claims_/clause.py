@@ -15,6 +15,7 @@ _BESIDE = re.compile(r"^(?:right\s+|just\s+|directly\s+)?(?:by|beside)$|旁", re
 _PRONOUN = re.compile(r"\s*(?:it|that|them|this|those|there)\b(?!\s+\w)", re.I)
 _CAME = re.compile(r"^(?:turned|turning|pulled|stepped|arrived|just\s+reached|'ve)\b", re.I)
 _I_AM = re.compile(r"(?:i|we)\b", re.I)
+_LOOKING = re.compile(r"looking\s", re.I)
 _LABEL = re.compile(r"[:：][^.;。；\n]*$")
 _OVER = re.compile(r"^(?:over|above|below|up\s+over)$", re.I)
 _NEAR_GAP_WORDS = 7
@@ -106,6 +107,8 @@ class Clause(Pointing):
         )
 
     def _lean(self, mark: Mark, anchor: Group) -> None:
+        if self._only_seen(mark):
+            return
         start = min(mark.start, anchor.start)
         end = max(mark.end, anchor.end)
         before = [g for g in self.groups if g.end <= start and not self.between("join", g.end, start)]
@@ -143,6 +146,12 @@ class Clause(Pointing):
             kind = mark.type if mark.type in ("across", "along") else "near"
             subject.place.type, subject.place.anchor = kind, anchor.words
             subject.place.settled = kind != "near"
+
+    def _only_seen(self, mark: Mark) -> bool:
+        """ "I'm looking at a museum right behind me": seen, and placed by what follows."""
+        if not _LOOKING.search(self.text[mark.start : mark.end]):
+            return False
+        return any(m.role == "dir" and m.start >= mark.end and not m.direct and not m.anchored for m in self.marks)
 
     def _among(self, mark: Mark, anchor: Group, before: list[Group], after: list[Group]) -> None:
         """公园和学校之间: both things stand before the word."""
@@ -220,7 +229,7 @@ class Clause(Pointing):
         elif mark.type in ("here", "across") or (mark.direct and mark.type in ("front", "behind")):
             put(anchor.place, Place(type=mark.type))
             if mark.type == "here":
-                self._and_this(anchor)
+                self._and_this(mark, anchor)
                 self._of(anchor)
 
     def _close_by(self, mark: Mark) -> bool:
@@ -239,9 +248,10 @@ class Clause(Pointing):
         here = any(g is not anchor and g.by_self and not g.road and g.place.type == "here" for g in self.groups)
         return here or self.sentence.at_place
 
-    def _and_this(self, anchor: Group) -> None:
+    def _and_this(self, mark: Mark, anchor: Group) -> None:
         """ "the corner of Hope Street and Mill Lane": both are here."""
-        self.sentence.carry = anchor.place if anchor.members[-1].kind == "name" or anchor.road else None
+        corner = "corner" in self.text[mark.start : mark.end].lower()
+        self.sentence.carry = anchor.place if anchor.members[-1].kind == "name" or (anchor.road and corner) else None
 
     def _of(self, anchor: Group) -> None:
         """ "On the footway of the bridge": the bridge is here too."""
