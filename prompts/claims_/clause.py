@@ -16,6 +16,7 @@ _PRONOUN = re.compile(r"\s*(?:it|that|them|this|those|there)\b(?!\s+\w)", re.I)
 _CAME = re.compile(r"^(?:turned|turning|pulled|stepped|arrived|just\s+reached|'ve)\b", re.I)
 _I_AM = re.compile(r"(?:i|we)\b", re.I)
 _LOOKING = re.compile(r"looking\s", re.I)
+_NOW = re.compile(r"\b(?:now|currently)\b|现在|目前|这会儿?", re.I)
 _LABEL = re.compile(r"[:：][^.;。；\n]*$")
 _OVER = re.compile(r"^(?:over|above|below|up\s+over)$", re.I)
 _NEAR_GAP_WORDS = 7
@@ -201,6 +202,8 @@ class Clause(Pointing):
             return False
         lead = self._without_distance(self.clause.start, start)
         elided = ELIDED_ZH.match(lead) if HAN.search(self.text[mark.start : mark.end]) else _ELIDED_EN.match(lead)
+        if elided and _NOW.search(lead):
+            return True
         if self.sentence.last is not None:
             denied = not any(m.polarity for m in self.sentence.last.members)
             return bool(elided) and (self.sentence.last.by_self or (denied and self.sentence.stood))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from prompts.claims_ import numbers
-from prompts.claims_.compass import WORDY
+from prompts.claims_.compass import LETTERS, WORDY
 from prompts.claims_.facing import HOUR, ME, MY, clock, clock_words, compass
 from prompts.claims_.marks import Builder, Mark
 from retriever.types import RelationType
@@ -42,6 +42,13 @@ def _again(match: re.Match[str]) -> Mark:
     return Mark(start=match.start(), end=match.end(), role="dir", value=SAME)
 
 
+def _corner(match: re.Match[str]) -> Mark | None:
+    """ "NE corner: bank"; after a preposition it is read as ever."""
+    led = re.search(r"\b(?:the|its|my|our|a)\s+$", match.string[max(0, match.start() - 5) : match.start()], re.I)
+    small = match["c"].islower() and len(match["c"]) < 4
+    return None if led or small else compass(match)
+
+
 _ROAD = r"(?:street|road|way|avenue|lane|boulevard|carriageway)"
 _FRAME = r"(?:frame|picture|photo|image|shot|view|screen|scene|foreground)"
 _OPENS = r"(?:^|(?<=[.;:,\n(]))\s*(?:and\s+|then\s+)?"
@@ -49,6 +56,8 @@ _OPENS = r"(?:^|(?<=[.;:,\n(]))\s*(?:and\s+|then\s+)?"
 EN: list[tuple[str, Builder]] = [
     (r"\b(?P<d>\d{1,3}(?:\.\d+)?)\s*(?:°|º|degrees?\b|deg\b)(?=\s*(?:[:–—,;]|-\s|$|is\b|there\b|,))(?!\s*(?:C\b|F\b))", _degrees),
     (rf"{_OPENS}(?:my\s+|your\s+)?{HOUR}(?:\s+(?:of|from)\s+{ME})?(?=\s*(?:[:,–—]|-\s|is\b|there\b|,))", clock_words),
+    (rf"\b(?P<c>{WORDY}|{LETTERS})(?:ern)?\s+(?:side|corner|end|edge|flank)(?=\s*(?:[:,;.–—]|$|is\b|there\b))", _corner),
+    (r"(?<=[:;])\s*(?P<side>left|right)(?=,)", _side),
     (r"\b(?:at|on)\s+(?:my|our)\s+(?P<h>three|six|nine|twelve)\b(?!\s*o)", clock_words),
     (rf"{_OPENS}(?:on\s+)?(?:the\s+)?(?:(?:near|far|extreme|immediate|close|lower|upper)[\s-]+)?(?P<side>left|right|rear)(?:[\s-]hand)?(?:\s+(?:side|frontage|foreground|edge|pavement|flank))?(?=\s*[:–—]|\s+-\s|\s+(?:is|are)\s+(?!to\b|where\b))", _side),
     (r"\b(?:(?:in|at|on|occupies|fills)\s+)?the\s+(?:near|far|extreme|lower|upper|bottom|top)[\s-]+(?P<side>left|right)\b", _side),

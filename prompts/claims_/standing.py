@@ -195,5 +195,8 @@ class Standing(Carrying):
             return False
         alone = self.text[self.clause.start : self.clause.end].strip() == self.text[first.start : first.end]
         last = self.sentence.last
+        first_said = last is None and self.sentence.prior is None and not self._verbal()
+        if first_said and _OPENING.fullmatch(lead) and not self.text[first.end : self.clause.end].strip():
+            return True
         goes_on = last is None or (last.by_self and last.place.type == "here")
         return bool(_THIS_IS.match(lead)) or (alone and mark.kind == "road" and goes_on)

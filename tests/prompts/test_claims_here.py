@@ -37,6 +37,9 @@ AT_IT = [
     ("滨江公园里头，风很大。", "park"),
     ("You'll find me at the bus stop opposite the town hall.", "bus_stop"),
     ("I'm leaning against a wall.", "wall"),
+    ("Town square. Church north side.", "square"),
+    ("我从地铁站出来，现在在一座教堂前面。", "church"),
+    ("车子抛锚在国道上。", "main_road"),
     ("Just off the High Street, in an alley between a bank and a bookshop.", "alley"),
 ]
 
@@ -81,6 +84,10 @@ LABELS = [
     ("Walked out of the museum and I'm looking straight at a fountain.", "fountain", "front", None),
     ("You'll find me at the bus stop opposite the town hall.", "townhall", "across", None),
     ("A garage up the lane to the west.", "car_service", "bearing", 270.0),
+    ("At the crossroads. NE corner: bank.", "bank", "bearing", 45.0),
+    ("Clock tower north side.", "tower", "bearing", 0.0),
+    ("Looking north-west: left, a bank; right, a park.", "park", "right", 45.0),
+    ("I'm looking at a museum right behind me.", "museum", "behind", None),
     ("左：学校；右：药店；前：十字路口。", "pharmacy", "right", None),
     ("三点钟方向：教堂；九点钟：公园。", "park", "left", None),
     ("方位角120度，水塔。", "tower", "bearing", 120.0),
