@@ -39,6 +39,7 @@ class Gallery:
 
     def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
         self.path = path
+        self._root = path.resolve()
         self.manifest = dict(manifest)
         self.id: str = manifest["id"]
         self.view: View = manifest["view"]
@@ -145,7 +146,7 @@ class Gallery:
 
     def _inside(self, image: str) -> Path:
         path = self.path / image
-        if not path.resolve().is_relative_to(self.path.resolve()):
+        if not path.resolve().is_relative_to(self._root):
             raise GalleryError(f"the picture {path} leads outside its gallery's folder: put the picture itself there")
         return path
 
