@@ -2,9 +2,10 @@
 
 The texts and their annotations were written by a language model that saw map facts and tiles.
 
-    python -m benchmarks.claims [--split heldout] [--file FILE...] [--model URL NAME]
+    python -m benchmarks.claims [--split heldout] [--file FILE...] [--model URL NAME] [--annotator FILE]
 
-With ``--model`` a chat model is scored beside the rules on the same texts (:mod:`benchmarks.claims_by_model`).
+With ``--model`` a chat model is scored beside the rules on the same texts (:mod:`benchmarks.claims_by_model`). With
+``--annotator`` another annotation of the same texts stands beside them: how far two annotators agree.
 
 A claim counts as found when kind, value, polarity and place all agree: the place is the octant of its bearing where
 there is one (for a road the axis, so that 90 and 270 agree), else the type of its relation. Intervals are 95 %
@@ -36,7 +37,7 @@ Reader = Callable[[str], Sequence[Claim]]
 
 def load(path: Path, split: str | None = None) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [row for row in rows if split in (None, "all", row["split"])]
+    return [row for row in rows if split in (None, "all") or row["split"] == split]
 
 
 def gold(row: Mapping[str, Any]) -> list[Claim]:
@@ -153,17 +154,29 @@ def main() -> None:
     parser.add_argument("--split", choices=["dev", "heldout", "all"], default="all")
     parser.add_argument("--misses", action="store_true", help="also list every difference")
     parser.add_argument("--model", nargs=2, metavar=("URL", "NAME"), help="a chat model, scored beside the rules")
+    parser.add_argument(
+        "--annotator", type=Path, help="another annotation of these texts, joined by id, scored likewise"
+    )
     parser.add_argument("--kept", type=Path, default=KEPT, help="where the model's readings are kept")
     args = parser.parse_args()
     rows = [row for path in args.file for row in load(path, args.split)]
     if not rows:
         parser.error(f"no description of the split {args.split} in {', '.join(map(str, args.file))}")
     report(rows, args.split, with_misses=args.misses)
+    if args.annotator:
+        report(rows, f"{args.split}, {args.annotator.stem}", annotated(rows, args.annotator), with_misses=args.misses)
     if args.model:
         from benchmarks.claims_by_model import readings
 
         url, name = args.model
         report(rows, f"{args.split}, {name}", readings(rows, url, name, args.kept), with_misses=args.misses)
+
+
+def annotated(rows: Sequence[Mapping[str, Any]], path: Path) -> Reader:
+    """Another annotation of the same texts as if it were a reader. ``KeyError`` for a text that it leaves out."""
+    others = {row["id"]: gold(row) for row in load(path)}
+    by_text = {row["text"]: others[row["id"]] for row in rows}
+    return lambda text: by_text[text]
 
 
 def report(
