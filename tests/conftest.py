@@ -5,7 +5,10 @@ import os
 import pytest
 from hypothesis import settings
 
-KEPT = {"SIGHTLINE_DATA", "SIGHTLINE_DATA_DIR", "SIGHTLINE_MODELS", "SIGHTLINE_REQUIRE_VLLM", "SIGHTLINE_CJK_FONT"}
+KEPT = {
+    "SIGHTLINE_DATA", "SIGHTLINE_DATA_DIR", "SIGHTLINE_DEVICE", "SIGHTLINE_MODELS", "SIGHTLINE_REQUIRE_VLLM",
+    "SIGHTLINE_CJK_FONT",
+}  # fmt: skip
 
 # A busy machine is no failure: the run's own time limit is the only one.
 settings.register_profile("sightline", deadline=None)
@@ -14,8 +17,9 @@ settings.load_profile("sightline")
 
 @pytest.fixture(scope="session", autouse=True)
 def own_files_of_the_run(tmp_path_factory):
-    """A data folder for the run; a module or test that wants its own sets it over this one."""
+    """A data folder and the CPU for the run; a module or test that wants its own sets it over this one."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_DEVICE", "cpu")
         patch.setenv("SIGHTLINE_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield
 
