@@ -37,7 +37,7 @@ class Finding(Record):
 def examine() -> list[Finding]:
     """Every finding, in the order to read them. Nothing here raises."""
     looks: tuple[Callable[[], list[Finding]], ...] = (
-        _machine, _packages, _faiss, _gpu, _device, _backends, _encoder, _judge, _servers, _fonts, _data,
+        _settings, _machine, _packages, _faiss, _gpu, _device, _backends, _encoder, _judge, _servers, _fonts, _data,
     )  # fmt: skip
     findings: list[Finding] = []
     for look in looks:
@@ -67,6 +67,17 @@ def show(findings: list[Finding], console: Console) -> None:
     console.print(table)
     end = "[green]Sightline can locate and judge here.[/]" if able(findings) else "[bold red]Something is missing.[/]"
     console.print(f"\n{end}")
+
+
+def _settings() -> list[Finding]:
+    from agent.cli_locate import settings_with
+
+    try:
+        settings_with()
+    except SightlineError as error:
+        todo = "set the variable SIGHTLINE_<NAME> of that setting otherwise, or unset it"
+        return [Finding(name="settings", status="missing", found=str(error), todo=todo)]
+    return []
 
 
 def _machine() -> list[Finding]:

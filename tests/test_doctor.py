@@ -38,6 +38,16 @@ def test_every_part_is_examined_and_every_gap_has_a_remedy(app: typer.Typer) -> 
     assert result.exit_code == (0 if report["ok"] else 1)
 
 
+def test_a_setting_that_is_none_is_named_and_fails(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_REASONS", "sung")
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    first = json.loads(result.stdout)["findings"][0]
+    assert (first["name"], first["status"], result.exit_code) == ("settings", "missing", 1)
+    assert "the setting reasons is not usable" in first["found"]
+    monkeypatch.delenv("SIGHTLINE_REASONS")
+    assert doctor._settings() == []
+
+
 def test_a_missing_model_is_named_and_fails(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retriever.models.SHIPPED", {})
     monkeypatch.chdir(tmp_path)
