@@ -162,9 +162,13 @@ def main() -> None:
     rows = [row for path in args.file for row in load(path, args.split)]
     if not rows:
         parser.error(f"no description of the split {args.split} in {', '.join(map(str, args.file))}")
+    try:
+        other = annotated(rows, args.annotator) if args.annotator else None
+    except (OSError, ValueError) as error:
+        parser.error(f"--annotator: {error}")
     report(rows, args.split, with_misses=args.misses)
-    if args.annotator:
-        report(rows, f"{args.split}, {args.annotator.stem}", annotated(rows, args.annotator), with_misses=args.misses)
+    if other:
+        report(rows, f"{args.split}, {args.annotator.stem}", other, with_misses=args.misses)
     if args.model:
         from benchmarks.claims_by_model import readings
 
@@ -173,8 +177,10 @@ def main() -> None:
 
 
 def annotated(rows: Sequence[Mapping[str, Any]], path: Path) -> Reader:
-    """Another annotation of the same texts as if it were a reader. ``KeyError`` for a text that it leaves out."""
+    """Another annotation of the same texts as if it were a reader. Raises ``ValueError`` where it leaves one out."""
     others = {row["id"]: gold(row) for row in load(path)}
+    if left := [row["id"] for row in rows if row["id"] not in others]:
+        raise ValueError(f"{path} leaves out {len(left)} of {len(rows)} texts, the first is {left[0]}")
     by_text = {row["text"]: others[row["id"]] for row in rows}
     return lambda text: by_text[text]
 

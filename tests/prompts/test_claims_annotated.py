@@ -38,6 +38,15 @@ def test_the_third_development_file_keeps_its_quality() -> None:
     assert bench.prf(bench.table(rows_of("claims_annotated_3.jsonl"))["all"].sum(axis=0))[2] >= 0.72
 
 
+def test_an_annotation_that_leaves_texts_out_is_refused(tmp_path: Path) -> None:
+    rows = rows_of("claims_annotated_3.jsonl")
+    lines = bench.FILE.with_name("claims_annotated_3_second.jsonl").read_text(encoding="utf-8").splitlines()
+    part = tmp_path / "part.jsonl"
+    part.write_text("\n".join(lines[1:]), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"leaves out 1 of 120 texts, the first is "):
+        bench.annotated(rows, part)
+
+
 def test_two_annotators_agree_far_beyond_the_rules() -> None:
     rows = rows_of("claims_annotated_3.jsonl")
     second = bench.annotated(rows, bench.FILE.with_name("claims_annotated_3_second.jsonl"))
