@@ -87,7 +87,8 @@ class QueryPictures:
 def kept(path: Path, judge: str, reasons: Reasons = "") -> dict[str, dict[str, Any]]:
     """What an earlier run answered, by pair id: of the verdicts those that have the ``reasons`` too.
 
-    Raises ``EvaluationError`` where another judge wrote the file.
+    Raises ``EvaluationError`` where another judge wrote the file, and where stances are to be read off the judge and
+    the file holds some that it wrote with its sentences: the two are not scored as one.
     """
     wanted = {"": (), "stances": ("evidence",), "explain": ("evidence", "explanation")}[reasons]
     if not path.is_file():
@@ -100,6 +101,8 @@ def kept(path: Path, judge: str, reasons: Reasons = "") -> dict[str, dict[str, A
             continue  # a line cut short by a kill is asked again
         if row.get("by") != judge:
             raise EvaluationError(f"{path} holds the answers of {row.get('by')}, not of {judge}: name another --out")
+        if reasons == "stances" and "explanation" in row:
+            raise EvaluationError(f"{path} holds stances written with sentences (--evidence): name another --out")
         if "error" in row or all(part in row for part in wanted):
             found[row["pair_id"]] = row
     return found

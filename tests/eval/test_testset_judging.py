@@ -71,8 +71,11 @@ def test_what_was_answered_without_the_reasons_that_are_wanted_now_is_asked_agai
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     assert set(kept(path, "mine")) == {"plain", "stances", "words", "failed"}
-    assert set(kept(path, "mine", "stances")) == {"stances", "words", "failed"}
     assert set(kept(path, "mine", "explain")) == {"words", "failed"}
+    with pytest.raises(EvaluationError, match=r"written with sentences .* another --out"):
+        kept(path, "mine", "stances")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows if row["pair_id"] != "words"), encoding="utf-8")
+    assert set(kept(path, "mine", "stances")) == {"stances", "failed"}
 
 
 async def test_asking_for_reasons_later_leaves_the_answers_to_other_pairs(
