@@ -156,9 +156,7 @@ class Judge:
         yes, no = self.template.yes, self.template.no
         reply = await self.client.complete(ChatRequest(messages=tuple(messages), max_tokens=1, choices=(yes, no)))
         if reply.choice_logprobs is None or not math.isfinite(reply.choice_logprobs[yes]):
-            raise ReplyError(
-                "the model server gave no probabilities for yes and no; start it with log-probabilities on"
-            )
+            raise ReplyError("the model server gave no probabilities for yes and no; start it with them on")
         p = math.exp(reply.choice_logprobs[yes])
         return Scored(
             p_match=self.fit(p),
