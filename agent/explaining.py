@@ -8,6 +8,7 @@ from typing import Any
 from agent.judged import Reasons
 from agent.rerankers.base import ExplainedLike, JudgeLike
 from prompts.clients.choices import SplitChoice
+from retriever.errors import ReplyError
 from retriever.types import Claim, Tile
 
 
@@ -16,9 +17,11 @@ async def reasons(
 ) -> ExplainedLike:
     """Evidence and words for one tile. Raises ``ServerUnavailable`` or ``ReplyError``.
 
-    A judge of another make need not know how to be read; it is asked to write.
+    A judge of another make need not know how to be read; by ``auto`` it is asked to write.
     """
     read: Any = getattr(judge, "reasons", None)
+    if read is None and how == "read":
+        raise ReplyError("this judge cannot have its reasons read; set SIGHTLINE_REASONS to auto or written")
     if how == "written" or read is None:
         return await judge.explain(tile, png, claims, verdict_p)
     try:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ class KeptJudge:
         self._judge, self._answers, self._name = judge, answers, name
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(self._judge, attribute)
+        found = getattr(self._judge, attribute)
+        # Only a judge that can be read can be read from the file, so this is no method of the class.
+        return partial(self._explained, "reasons", found) if attribute == "reasons" else found
 
     async def score(self, tile: Tile, png: bytes, claims: Sequence[Claim]) -> ScoredLike:
         """As :meth:`agent.judge.Judge.score`."""
@@ -72,12 +75,6 @@ class KeptJudge:
     async def explain(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> ExplainedLike:
         """As :meth:`agent.judge.Judge.explain`; of ``verdict_p`` only its side of one half is put to the model."""
         return await self._explained("explain", self._judge.explain, tile, png, claims, verdict_p)
-
-    async def reasons(self, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float) -> ExplainedLike:
-        """As :meth:`agent.judge.Judge.reasons`; of a judge that cannot be read, what it writes."""
-        if not hasattr(self._judge, "reasons"):
-            return await self.explain(tile, png, claims, verdict_p)
-        return await self._explained("reasons", self._judge.reasons, tile, png, claims, verdict_p)
 
     async def _explained(
         self, verb: str, ask: Explain, tile: Tile, png: bytes, claims: Sequence[Claim], verdict_p: float

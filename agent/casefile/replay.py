@@ -20,6 +20,7 @@ from agent.casefile.errors import CaseError
 from agent.casefile.order import ranked
 from agent.confidence import Confidence, Posterior
 from agent.context import Context
+from agent.judged import Reasons
 from agent.ledger import map_evidence, net_support
 from agent.rerankers import Kit, create
 from retriever.posterior import Features, Prior, Weights
@@ -125,7 +126,7 @@ async def _replayed(case: Case, kit: Kit, model: str, context: Context | None) -
     ranking, order_told = await ranked(case, used, gallery, live)
     posterior = _posterior(case, ranking, checks, confidence)
     judged = [dataclasses.replace(j, confidence=posterior.cells[j.tile_id]) for j in ranking.judgements]
-    told = await _explained(case, used, gallery, judged, checks)
+    told = await _explained(case, used, gallery, judged, checks, _how(case, context))
     tiles = _tiles(case, told)
     largest = _largest(case, posterior)
     steps = [
@@ -165,12 +166,23 @@ def _posterior(
     return confidence.posterior(found, Prior.from_json(case.posterior["prior"]))
 
 
+def _how(case: Case, context: Context | None) -> Reasons:
+    """As then; but a judge that nobody taught to be read writes, as it does at the desk that asks it."""
+    untaught = context is not None and context.reasons == "written"
+    return "written" if untaught and case.reasons == "auto" else case.reasons
+
+
 async def _explained(
-    case: Case, kit: Kit, gallery: Any, judged: Sequence[Judgement], checks: dict[str, tuple[Evidence, ...]]
+    case: Case,
+    kit: Kit,
+    gallery: Any,
+    judged: Sequence[Judgement],
+    checks: dict[str, tuple[Evidence, ...]],
+    how: Reasons,
 ) -> list[Told]:
     """Reasons for exactly those candidates that had them."""
     then = {c["tile_id"]: c for c in case.candidates}
-    context = Context(gallery=gallery, retriever=None, kit=kit, reranker=create("identity", kit), reasons=case.reasons)
+    context = Context(gallery=gallery, retriever=None, kit=kit, reranker=create("identity", kit), reasons=how)
     found = []
     for judgement in judged:
         had = then[judgement.tile_id]["explanation"] is not None

@@ -17,6 +17,7 @@ from prompts.clients.choices import SplitChoice
 from prompts.clients.recorded import RecordedClient
 from prompts.readback import agrees
 from prompts.schema import STANCES
+from retriever.errors import ReplyError
 from retriever.types import Claim, Relation, Tile
 
 PNG = tile_png(Image.new("RGB", (224, 224), "white"))
@@ -133,3 +134,5 @@ async def test_a_judge_that_only_writes_is_asked_to_write(tmp_path: Path) -> Non
     assert (await reasons(KeptJudge(other, answers, "fake"), TILE, PNG, CLAIMS, 0.8, "auto")).evidence  # type: ignore[arg-type]
     answers.close()
     assert model.wrote() > 0
+    with pytest.raises(ReplyError, match="SIGHTLINE_REASONS"):
+        await reasons(other, TILE, PNG, CLAIMS, 0.8, "read")  # type: ignore[arg-type]
