@@ -17,16 +17,16 @@ import hashlib
 import math
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from typing import get_args
 
 from PIL import Image
 
 from agent.judged import Explained, Saw, Scored, Stanced
 from agent.listings import ListingStore, MemoryListings
+from agent.stances import expected, read_evidence
 from agent.verdict_fit import VerdictFit, stored_fit
 from prompts.clients.base import ChatClient, ChatReply, ChatRequest, ImagePart, Message
 from prompts.heating import Heater
-from prompts.listing import Listing, find, parse_listing, region_of
+from prompts.listing import parse_listing
 from prompts.readback import agrees
 from prompts.render import (
     Template,
@@ -181,12 +181,8 @@ class Judge:
         found, sure, listed = [], {}, parse_listing(listing)
         for claim, reply in zip(asked, replies, strict=True):
             usage = usage + _usage(reply, "stances")
-            logs = reply.choice_logprobs
-            if logs is None:
-                raise ReplyError("the model server gave no probabilities for the stances; start it with them on")
-            said: Stance = max(get_args(Stance), key=lambda word: logs[word])
-            found.append(_read_evidence(claim, said, listed))
-            sure[claim.id] = math.exp(logs[said])
+            said, sure[claim.id] = expected(reply)
+            found.append(read_evidence(claim, said, listed))
         evidence = _complete(found, claims)
         sureness = tuple(sure.get(e.claim_id, 0.0) for e in evidence)
         return Stanced(evidence=evidence, sure=sureness, saw=self._saw(tile), usage=usage)
@@ -260,19 +256,6 @@ class Judge:
 
 def _asked(claims: Sequence[Claim]) -> list[Claim]:
     return [c for c in claims if c.status == "active"][:MAX_CLAIMS]
-
-
-def _read_evidence(claim: Claim, said: Stance, listing: Listing) -> Evidence:
-    """A stance that was read off, with the part of the tile where the listing has the thing, if it says the same."""
-    seen = find(claim, listing)
-    at = seen.at if seen.stance == said else None
-    return Evidence(
-        claim_id=claim.id,
-        stance=said,
-        reason="not_visible" if said == "unknown" else None,
-        region=None if at is None else region_of(at),
-        by="model",
-    )
 
 
 def _complete(evidence: Sequence[Evidence], claims: Sequence[Claim]) -> tuple[Evidence, ...]:
