@@ -1,10 +1,16 @@
-"""What the tests of claims share: a claim picked out of a text, and answers of a chat model."""
+"""What the tests of claims share: a claim picked out of a text, the scoring, and answers of a chat model."""
 
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
+# Benchmarks are no part of an installed package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import claims as bench  # noqa: F401  # for the tests that score
 from prompts.claims import extract_claims
 from prompts.claims_model import extract_with_model
 from prompts.clients import ChatReply
