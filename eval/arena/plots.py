@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from eval.arena.measuring import Board
 from eval.arena.records import SetRun
 
 DPI = 90
+NAME = (90.0, 8.0)
+"""Room for a method's name beside its point, in points: width and height."""
 
 
 def _draw(paint: Callable[[Any], None], size: tuple[float, float]) -> bytes:
@@ -50,6 +52,17 @@ def recall_plot(b: Board, *, seed: int) -> bytes:
     return _draw(paint, (9.0, 1.2 + 0.27 * len(rows)))
 
 
+def _name_points(ax: Any, at: Mapping[str, tuple[float, float]]) -> None:
+    """Each point's name beside it, below the names that already stand there: methods often cost and find the same."""
+    taken: list[tuple[float, float]] = []
+    for key, point in at.items():
+        x, y = top = ax.transData.transform(point) * 72 / DPI
+        while any(abs(x - left) < NAME[0] and abs(y - low) < NAME[1] for left, low in taken):
+            y -= NAME[1]
+        taken.append((x, y))
+        ax.annotate(key, point, fontsize=7, xytext=(4, 3 + y - top[1]), textcoords="offset points")
+
+
 def cost_plot(b: Board, runs: Sequence[SetRun], *, seed: int) -> bytes:
     """Recall@1 against calls and against call seconds, per query."""
     rows = {r.key: r for r in measuring.lines(b, seed=seed) if not b.entries[r.key].control}
@@ -59,11 +72,11 @@ def cost_plot(b: Board, runs: Sequence[SetRun], *, seed: int) -> bytes:
         for ax, (name, words) in zip(
             figure.subplots(1, 2, sharey=True), (("calls", "calls"), ("call_seconds", "seconds of calls")), strict=True
         ):
-            for key, r in rows.items():
-                ax.plot(costs[key][name], 100 * r.values["recall@1"].value, "o", color="#2563a6", markersize=5)
-                ax.annotate(key, (costs[key][name], 100 * r.values["recall@1"].value), fontsize=7, xytext=(4, 3),
-                            textcoords="offset points")  # fmt: skip
+            at = {key: (costs[key][name], 100 * r.values["recall@1"].value) for key, r in rows.items()}
+            for x, y in at.values():
+                ax.plot(x, y, "o", color="#2563a6", markersize=5)
             ax.set_xscale("symlog", linthresh=1)
+            _name_points(ax, at)
             ax.set_xlabel(f"{words} per query")
             ax.grid(alpha=0.3)
         figure.axes[0].set_ylabel("recall@1, percent")
