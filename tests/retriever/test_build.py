@@ -211,7 +211,7 @@ import sys, time
 from retriever import batch
 from retriever.build import build_gallery
 write = batch._png
-batch._png = lambda picture: (time.sleep(0.2), write(picture))[1]
+batch._png = lambda picture, **how: (time.sleep(0.2), write(picture, **how))[1]
 build_gallery(sys.argv[2], osm=sys.argv[1], px=64)
 """
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,24 @@ def copy(gallery: Gallery, to: Path) -> Path:
     import shutil
 
     return Path(shutil.copytree(gallery.path, to))
+
+
+def row_filters(png: bytes) -> set[int]:
+    """The filter types of a PNG's rows (W3C PNG, 9.2): RGB of 8 bits, not interlaced."""
+    at, packed = 8, b""
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4])
+        packed += png[at + 8 : at + 8 + length] if png[at + 4 : at + 8] == b"IDAT" else b""
+        at += 12 + length
+    return set(zlib.decompress(packed)[:: 1 + 3 * int.from_bytes(png[16:20])])
+
+
+def test_drawings_are_packed_without_row_filters_and_without_loss(gallery: Gallery) -> None:
+    painted = pq.read_table(gallery.path / TABLE, columns=["id", "pixels_sha256"]).to_pylist()
+    for row in painted:
+        assert row_filters(gallery.image_path(row["id"]).read_bytes()) == {0}
+        assert hashlib.sha256(gallery.image(row["id"]).tobytes()).hexdigest() == row["pixels_sha256"]
+    assert len({row["pixels_sha256"] for row in painted}) > 1
 
 
 def test_a_grid_covers_its_box_in_whole_cells() -> None:
