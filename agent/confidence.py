@@ -16,7 +16,7 @@ import numpy as np
 
 from retriever.errors import ModelError
 from retriever.posterior import DEFAULTS, Features, Prior, Weights, log_weights
-from retriever.types import Record
+from retriever.types import Record, canonical_json, sha256_text
 
 PARAMETERS = Path(__file__).with_name("models") / "confidence.json"
 
@@ -44,6 +44,11 @@ class Confidence:
     note: str = "uncalibrated: default weights"
     judge: str = "none"
     """Whose probabilities the weights were fitted with; ``none``: with no judge's."""
+
+    @property
+    def told(self) -> str:
+        """The weights in ten digits, to compare two fits by."""
+        return sha256_text(canonical_json(self.weights.to_json()))[:10]
 
     def posterior(self, features: Mapping[str, Features], prior: Prior, *, mapped: bool = True) -> Posterior:
         """The posterior over the cells in ``features``, elsewhere and outside.

@@ -118,7 +118,8 @@ def _sure(bench: Bench, method: Method, asked: Asked, ranking: Ranking) -> Json:
         ledger, names = net_support(asked.claims, evidence[j.tile_id])
         p = j.score if j.score_kind == "p_match" else None
         features[j.tile_id] = Features(retrieval=z[j.tile_id], p_match=p, ledger=ledger, names=names)
-    found = bench.kit.confidence.posterior(features, asked.prior)
+    # Weights were fitted where the map spoke: without its part the number stands, and promises nothing.
+    found = bench.kit.confidence.posterior(features, asked.prior, mapped=mapped)
     return {
         "cells": {tile: round(p, 6) for tile, p in found.cells.items()},
         "elsewhere": round(found.elsewhere, 6),

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from agent import confidence as conf
 from agent.batch import repair
 from agent.judged import Reasons
+from agent.rerankers.gate import gate_of
 from eval.arena import judging
 from eval.arena.config import UNJUDGED, Config, Method, QuerySet, chosen, chosen_sets
 from eval.arena.counterfactual import FILE as COUNTER
@@ -214,8 +215,16 @@ def _header(config: Config, models: Models, method: Method, frozen: Frozen, shuf
         "explainer": "" if shuffle else _explainer(config, models, method),
         "looks": config.judge.looks,
         "confidence": confidence.note,
+        "weights": confidence.told,
+        "gate": _gate(models, method),
         "made_by": f"sightline arena run CONFIG --only {method.key}",
     }
+
+
+def _gate(models: Models, method: Method) -> str:
+    """The gate behind which a method orders, in a few words; empty for one that has none."""
+    gate = gate_of(judging.build(method, models.kit))
+    return "" if gate is None else gate.told
 
 
 def _explainer(config: Config, models: Models, method: Method) -> str:

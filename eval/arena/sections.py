@@ -240,15 +240,21 @@ def provenance_section(runs: Sequence[SetRun], command: str) -> Section:
                     str(m["encoder"]),
                     str(m["seed"]),
                     str(m["confidence"]),
+                    str(m.get("weights") or "-"),
+                    str(m.get("gate") or "-"),
+                    str(m.get("explainer") or "-"),
                     str(m["made_by"]),
                     command,
                 ]
             )
     header = ["set", "method", "options", "saw", "prompt", "model", "adapter", "encoder", "seed", "confidence"]
-    header += ["made by", "reprinted by"]
+    header += ["weights", "gate", "explained by", "made by", "reprinted by"]
     about = ["set", "group", "gallery", "gallery sha256", "tiles", "queries", "candidates", "seed", "candidates sha256"]
     return Section(
         title="Where every row comes from",
-        text=["Control rows (random, constant, names only, oracle only, dense, fused) use no judge and no prompt."],
+        text=[
+            "Control rows (random, constant, names only, oracle only, dense, fused) use no judge and no prompt. "
+            "Weights: the confidence's, by hash. Explained by: who gives reasons; 'read' where they are read off it."
+        ],
         grids=[Grid(header=about, rows=sets), Grid(header=header, rows=rows)],
     )

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from arena_kit import LOAD, call, config, lines_of
 
+from agent.confidence import Confidence
+from agent.confidence import load as load_confidence
 from agent.rerankers import ContractError
 from agent.rerankers.identity import Identity
 from eval.arena.config import read_config
@@ -63,6 +65,25 @@ def test_only_tiles_of_queries_still_to_do_are_looked_at(
     run(read_config(config(arena_gallery, tmp_path, methods=[{"name": "identity", "limit": 3}], **parts)))
     assert looked[2] == later[1]
     assert [path.name for path in (tmp_path / "out/sets/town").glob("*.rankings.jsonl")] == ["identity.rankings.jsonl"]
+
+
+def test_a_row_names_weights_and_gate_and_is_calibrated_only_where_it_looks_at_the_map(
+    arena_gallery: Gallery, tmp_path: Path
+) -> None:
+    wide = {"name": "cascade", "label": "wide", "options": {"margin": 2.5}}
+    run(read_config(config(arena_gallery, tmp_path, methods=["identity", "oracle", "cascade", wide])))
+    heads, lines = {}, {}
+    for name in ("identity", "oracle", "cascade", "wide"):
+        head, *rest = map(json.loads, lines_of(tmp_path, name))
+        heads[name], lines[name] = head["header"], rest
+    assert heads["identity"]["gate"] == heads["oracle"]["gate"] == ""
+    assert heads["cascade"]["gate"].startswith("margin 1.09861")
+    assert heads["wide"]["gate"].startswith("margin 2.5")
+    fitted = load_confidence("none", heads["oracle"]["encoder"])
+    assert fitted.calibrated
+    assert heads["oracle"]["weights"] == fitted.told != Confidence().told
+    assert {x["sure"]["calibrated"] for x in lines["oracle"]} == {True}
+    assert {x["sure"]["calibrated"] for x in lines["identity"]} == {False}
 
 
 def test_a_methods_own_reasons_need_the_judge_and_are_its_headers(
