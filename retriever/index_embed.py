@@ -41,13 +41,16 @@ def embed_gallery(
     *,
     batch: int = 32,
     readers: int = READERS,
-    ahead: int = AHEAD,
+    ahead: int | None = None,
     on_tiles: Callable[[int], None] | None = None,
 ) -> tuple[Floats, dict[str, str]]:
     """float32 [N, D] by ``gallery.ids``, and why tiles have no vector, by id; their rows are zeros.
 
-    With ``ahead`` 0 nothing is read while the model works: every core reads, then every core computes.
+    ``ahead``: batches made ready while the model works; 0: every core reads, then every core computes. None: two, and
+    none where the model's threads take every core, since reading would only take turns with them.
     """
+    if ahead is None:
+        ahead = spare_ahead(encoder)
     vectors = np.zeros((len(gallery), encoder.dim), np.float32)
     skipped: dict[str, str] = {}
     done = 0
@@ -61,6 +64,14 @@ def embed_gallery(
         if on_tiles:
             on_tiles(len(ready.ids))
     return vectors, skipped
+
+
+def spare_ahead(encoder: Encoder) -> int:
+    """Batches to read ahead: :data:`AHEAD` where the model leaves a core free, else 0."""
+    import torch
+
+    taken = encoder.device.type == "cpu" and torch.get_num_threads() >= (os.cpu_count() or 1)
+    return 0 if taken else AHEAD
 
 
 def _prepared(gallery: Gallery, encoder: Encoder, batch: int, readers: int, ahead: int) -> Iterator[_Batch]:

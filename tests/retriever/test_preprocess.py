@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tiny_encoder import write_bundle
 from retriever.build import build_gallery
 from retriever.encoder import Encoder
 from retriever.gallery import Gallery
-from retriever.index_embed import embed_gallery
+from retriever.index_embed import embed_gallery, spare_ahead
 from retriever.preprocess import BoxResize, shrink
 
 PAIRS = np.stack(np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8)), axis=-1)
@@ -94,6 +96,16 @@ def test_reading_ahead_changes_no_vector(place: tuple[Path, Encoder], ahead: int
     expected = np.concatenate([one_by_one(gallery, encoder, part) for part in parts])
     found, _ = embed_gallery(gallery, encoder, batch=7, readers=2, ahead=ahead)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("threads", "device", "ahead"), [(1, "cpu", 2), (3, "cpu", 2), (4, "cpu", 0), (4, "cuda", 2)])
+def test_nothing_is_read_ahead_where_the_model_takes_every_core(
+    monkeypatch: pytest.MonkeyPatch, threads: int, device: str, ahead: int
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    encoder: Any = SimpleNamespace(device=torch.device(device))
+    assert spare_ahead(encoder) == ahead
 
 
 def test_a_batch_without_some_pictures_is_what_the_others_give(place: tuple[Path, Encoder], tmp_path: Path) -> None:
