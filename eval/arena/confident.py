@@ -26,7 +26,8 @@ class Sureness:
     right: Bools
     clusters: Sequence[str]
     removed: int
-    calibrated: bool
+    calibrated: int
+    """Answers that weights fitted to these models and to such tiles speak for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,8 @@ class Calibrated:
     key: str
     n: int
     removed: int
-    calibrated: bool
+    calibrated: int
+    """Of ``n``; see :class:`Sureness`."""
     error: Interval
     """Share of wrong first answers."""
     smooth_ece: Interval
@@ -54,7 +56,7 @@ def sureness(runs: Sequence[SetRun], key: str) -> Sureness | None:
     p: list[float] = []
     right: list[bool] = []
     clusters: list[str] = []
-    removed, calibrated = 0, True
+    removed, calibrated = 0, 0
     for run in runs:
         method = run.methods.get(key)
         places = dict(zip((q.query.id for q in run.frozen.located), run.frozen.truth.clusters, strict=True))
@@ -67,7 +69,7 @@ def sureness(runs: Sequence[SetRun], key: str) -> Sureness | None:
             right.append(not asked.removed and true_cell(run.frozen, asked) == first)
             clusters.append(f"{run.frozen.name}/{places[asked.query.id.removesuffix('~gone')]}")
             removed += asked.removed
-            calibrated &= bool(line["sure"]["calibrated"])
+            calibrated += bool(line["sure"]["calibrated"])
     if not p:
         return None
     return Sureness(

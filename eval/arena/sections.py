@@ -135,6 +135,11 @@ def verdict_section(title: str, runs: Sequence[SetRun], *, seed: int) -> Section
     return Section(title=f"Verdicts: {title}", text=text, grids=[Grid(header=header, rows=rows)])
 
 
+def _share(c: confident.Calibrated) -> str:
+    """For how many answers the weights were fitted; an answer about nothing that could be checked is none of them."""
+    return {0: "no", c.n: "yes"}.get(c.calibrated, f"{c.calibrated} of {c.n}")
+
+
 def confidence_section(title: str, found: Sequence[confident.Calibrated]) -> Section:
     """Calibration of the first answer."""
     rows = []
@@ -149,7 +154,7 @@ def confidence_section(title: str, found: Sequence[confident.Calibrated]) -> Sec
             [
                 c.key,
                 f"{c.n} ({c.removed})",
-                "yes" if c.calibrated else "no",
+                _share(c),
                 percent(c.error),
                 _number(c.smooth_ece),
                 _number(c.brier),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from eval.arena.asking import Cost, CountingClient, Replies, patch_pixels
 from eval.arena.confident import Sureness, auroc, calibrated, most_sure, risk_coverage, smooth_ece
 from eval.arena.exchange import read_ranked
+from eval.arena.sections import confidence_section
 from eval.protocol import EvaluationError
 from prompts.clients.base import ChatReply, ChatRequest, ImagePart, Message
 from retriever.errors import ServerUnavailable
@@ -45,7 +47,7 @@ def test_auroc_equals_counting_pairs() -> None:
 
 def sure(p: np.ndarray, right: np.ndarray, clusters: Sequence[str] | None = None) -> Sureness:
     places = clusters or [f"{i:04d}" for i in range(len(p))]
-    return Sureness(key="m", p=p, right=right.astype(bool), clusters=places, removed=0, calibrated=True)
+    return Sureness(key="m", p=p, right=right.astype(bool), clusters=places, removed=0, calibrated=len(p))
 
 
 def test_all_scores_of_a_confidence_that_knows() -> None:
@@ -55,6 +57,13 @@ def test_all_scores_of_a_confidence_that_knows() -> None:
     assert found.half_error.value < found.error.value
     assert found.auroc is not None
     assert found.auroc.low < found.auroc.value < found.auroc.high
+
+
+@pytest.mark.parametrize(("fitted", "said"), [(60, "yes"), (59, "59 of 60"), (0, "no")])
+def test_the_report_says_for_how_many_answers_the_weights_were_fitted(fitted: int, said: str) -> None:
+    found = calibrated(replace(sure(*drawn(60)), calibrated=fitted))
+    (grid,) = confidence_section("some", [found]).grids
+    assert dict(zip(grid.header, grid.rows[0], strict=True))["weights fitted"] == said
 
 
 def test_a_constant_confidence_is_no_better_than_the_base_rate() -> None:
