@@ -56,10 +56,9 @@ STEPS: tuple[tuple[str, ...], ...] = (
 )
 """What is run, the most telling first. Each is a command of its own that goes on where it was stopped."""
 READERS: tuple[tuple[str, ...], ...] = (
-    ("run", "areas", "--only", "crossencoder"),
-    ("run", "towns", "--only", "crossencoder"),
-    ("run", "hand_written", "--only", "crossencoder"),
-    ("run", "areas", "--sets", "london", "--only", "crossencoder_look"),
+    ("run", "areas", "--only", "crossencoder,crossencoder_look"),
+    ("run", "towns", "--only", "crossencoder,crossencoder_look"),
+    ("run", "hand_written", "--only", "crossencoder,crossencoder_look"),
 )
 """Only where there is a cross-encoder."""
 REPORTS = {"areas": "areas", "towns": "towns", "hand_written": "hand", "cost": "cost"}
