@@ -1,6 +1,6 @@
 """Fit the confidence to the shipped models on validation areas, from map extracts to ``agent/models/confidence.json``.
 
-    SIGHTLINE_DATA=... python benchmarks/calibration.py [--backend vllm] [--queries 60] [--out runs/calibration]
+    SIGHTLINE_DATA=... python benchmarks/calibration.py [--backend vllm] [--queries 120] [--out runs/calibration]
 
 Galleries, indexes and answered queries are reused, so a run that was stopped goes on. The descriptions are generated
 from map facts (half of them Chinese, half without names); the areas are those that no model was trained on.
@@ -56,7 +56,7 @@ def main() -> None:
     """Build, rank and fit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", default="vllm", choices=["vllm", "transformers", "none"])
-    parser.add_argument("--queries", type=int, default=60, help="per area")
+    parser.add_argument("--queries", type=int, default=120, help="per area")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("runs/calibration"))
     parser.add_argument("--areas", default=",".join([*AREAS, *(f"town-{seed}" for seed in TOWNS)]))

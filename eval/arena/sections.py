@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eval.arena import confident, measuring, verdicts
 from eval.arena.measuring import Board
-from eval.arena.records import SetRun
+from eval.arena.records import MethodRun, SetRun
 from eval.bootstrap import Interval
 from eval.explanations.sections import Grid, Section
 from eval.report import metres, percent
@@ -212,54 +212,48 @@ def test_section(b: Board, *, seed: int) -> Section:
 
 def provenance_section(runs: Sequence[SetRun], command: str) -> Section:
     """Everything that a row depends on."""
-    rows, sets = [], []
-    for run in runs:
-        h = run.frozen.header
-        asked = len(run.frozen.asked)
-        sets.append(
-            [
-                run.frozen.name,
-                run.frozen.group,
-                h["gallery"]["id"],
-                h["gallery"]["sha256"][:10],
-                str(h["gallery"]["tiles"]),
-                f"{len(run.frozen.located)} + {asked - len(run.frozen.located)} removed",
-                f"{h['mode']}, pool {h['pool']}, k {h['k']}",
-                str(h["seed"]),
-                run.frozen.sha256[:10],
-            ]
-        )
-        for key, method in run.methods.items():
-            m = method.header
-            prompts = sorted({str(x.get("prompt") or "") for x in method.lines.values()} - {""})
-            options = ", ".join(f"{k}={v}" for k, v in m["options"].items()) or "-"
-            rows.append(
-                [
-                    run.frozen.name,
-                    key,
-                    options,
-                    str(m["saw"]),
-                    ", ".join(prompts) or "-",
-                    str(m["judge"]),
-                    str(m["adapter"] or "-"),
-                    str(m["encoder"]),
-                    str(m["seed"]),
-                    str(m["confidence"]),
-                    str(m.get("weights") or "-"),
-                    str(m.get("gate") or "-"),
-                    str(m.get("explainer") or "-"),
-                    str(m["made_by"]),
-                    command,
-                ]
-            )
+    about = ["set", "group", "gallery", "gallery sha256", "tiles", "queries", "candidates", "seed", "candidates sha256"]
     header = ["set", "method", "options", "saw", "prompt", "model", "adapter", "encoder", "seed", "confidence"]
     header += ["weights", "gate", "explained by", "made by", "reprinted by"]
-    about = ["set", "group", "gallery", "gallery sha256", "tiles", "queries", "candidates", "seed", "candidates sha256"]
+    rows = [[run.frozen.name, *_made(method), command] for run in runs for method in run.methods.values()]
     return Section(
         title="Where every row comes from",
         text=[
             "Control rows (random, constant, names only, oracle only, dense, fused) use no judge and no prompt. "
             "Weights: the confidence's, by hash. Explained by: who gives reasons; 'read' where they are read off it."
         ],
-        grids=[Grid(header=about, rows=sets), Grid(header=header, rows=rows)],
+        grids=[Grid(header=about, rows=[_asked_of(run) for run in runs]), Grid(header=header, rows=rows)],
     )
+
+
+def _asked_of(run: SetRun) -> list[str]:
+    """A set's queries and candidates."""
+    h, located = run.frozen.header, len(run.frozen.located)
+    return [
+        run.frozen.name,
+        run.frozen.group,
+        h["gallery"]["id"],
+        h["gallery"]["sha256"][:10],
+        str(h["gallery"]["tiles"]),
+        f"{located} + {len(run.frozen.asked) - located} removed",
+        f"{h['mode']}, pool {h['pool']}, k {h['k']}",
+        str(h["seed"]),
+        run.frozen.sha256[:10],
+    ]
+
+
+def _made(method: MethodRun) -> list[str]:
+    """What made a method's lines; what runs of before did not write down is "-"."""
+    m = method.header
+    prompts = sorted({str(x.get("prompt") or "") for x in method.lines.values()} - {""})
+    return [
+        method.key,
+        ", ".join(f"{k}={v}" for k, v in m["options"].items()) or "-",
+        str(m["saw"]),
+        ", ".join(prompts) or "-",
+        str(m["judge"]),
+        str(m["adapter"] or "-"),
+        *(str(m[name]) for name in ("encoder", "seed", "confidence")),
+        *(str(m.get(name) or "-") for name in ("weights", "gate", "explainer")),
+        str(m["made_by"]),
+    ]
