@@ -54,8 +54,10 @@ def recall_plot(b: Board, *, seed: int) -> bytes:
 
 def _name_points(ax: Any, at: Mapping[str, tuple[float, float]]) -> None:
     """Each point's name beside it, below the names that already stand there: methods often cost and find the same."""
+    # Limits and layout are settled when a figure is drawn; before, where a point lies on the page is not known.
+    ax.figure.draw_without_rendering()
     taken: list[tuple[float, float]] = []
-    for key, point in at.items():
+    for key, point in sorted(at.items(), key=lambda named: -named[1][1]):
         x, y = top = ax.transData.transform(point) * 72 / DPI
         while any(abs(x - left) < NAME[0] and abs(y - low) < NAME[1] for left, low in taken):
             y -= NAME[1]
@@ -69,18 +71,21 @@ def cost_plot(b: Board, runs: Sequence[SetRun], *, seed: int) -> bytes:
     costs = {key: spent(runs, key).cost for key in rows}
 
     def paint(figure: Any) -> None:
+        named = []
         for ax, (name, words) in zip(
             figure.subplots(1, 2, sharey=True), (("calls", "calls"), ("call_seconds", "seconds of calls")), strict=True
         ):
             at = {key: (costs[key][name], 100 * r.values["recall@1"].value) for key, r in rows.items()}
             for x, y in at.values():
                 ax.plot(x, y, "o", color="#2563a6", markersize=5)
+            named.append((ax, at))
             ax.set_xscale("symlog", linthresh=1)
-            _name_points(ax, at)
             ax.set_xlabel(f"{words} per query")
             ax.grid(alpha=0.3)
         figure.axes[0].set_ylabel("recall@1, percent")
         figure.suptitle(f"Accuracy against cost: {b.title}")
+        for ax, at in named:
+            _name_points(ax, at)
 
     return _draw(paint, (9.0, 3.6))
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 from arena_kit import call, config, queries
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from agent.rerankers import ContractError
+from eval.arena import plots
 from eval.arena.config import read_config
 from eval.arena.records import read_runs
 from eval.arena.run import run
@@ -149,3 +153,26 @@ def test_sets_that_no_method_has_ranked_are_not_pooled_with_those_that_some_have
     text = (out / "report" / "report.md").read_text(encoding="utf-8")
     assert "Not pooled" not in text
     assert "| fused | pixels, names | 8 |" in text
+
+
+def test_names_of_points_that_nearly_coincide_do_not_cover_each_other() -> None:
+    figure = Figure(figsize=(9.0, 3.6), dpi=plots.DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    at = {
+        "identity": (0.0, 25.8),
+        "oracle": (0.0, 25.6),
+        "cascade": (10.0, 25.3),
+        "posterior": (10.0, 25.3),
+        "erm": (5, 7),
+    }
+    for ax in figure.subplots(1, 2, sharey=True):
+        for x, y in at.values():
+            ax.plot(x, y, "o")
+        ax.set_xscale("symlog", linthresh=1)
+    for ax in figure.axes:
+        plots._name_points(ax, at)
+    canvas.draw()
+    for ax in figure.axes:
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert len(boxes) == len(at)
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
